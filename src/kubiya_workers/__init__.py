@@ -1,0 +1,1 @@
+"""Run AI agents as durable workflows on workers that you own."""

@@ -1,0 +1,56 @@
+"""The activities of a run: their names, inputs and outputs. The workflow knows no more of them than this."""
+
+from typing import Literal
+
+from .events import RunEvent
+from .ids import ExecutionId
+from .messages import AssistantMessage, Message, Usage
+from .tools import ToolSpec
+from .wire import Wire
+
+EXECUTION_WORKFLOW = "kubiya.execution"
+CALL_MODEL = "kubiya.call_model"
+CALL_TOOL = "kubiya.call_tool"
+SETTLE_TOOL = "kubiya.settle_tool"
+ANNOUNCE = "kubiya.announce"
+
+SIGNAL_MESSAGE = "message"
+SIGNAL_PAUSE = "pause"
+SIGNAL_RESUME = "resume"
+SIGNAL_MARK_DONE = "mark_done"
+SIGNAL_APPROVAL = "approval"
+
+
+class ModelCall(Wire):
+    """One model call: step number, the whole conversation so far, and the tools on offer."""
+
+    execution_id: ExecutionId
+    step: int
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+
+
+class ModelReply(Wire):
+    message: AssistantMessage
+    usage: Usage = Usage()
+    model: str
+    finish_reason: str = "stop"
+
+
+class Announcement(Wire):
+    """Facts that the workflow itself makes: status changes and approvals."""
+
+    execution_id: ExecutionId
+    events: tuple[RunEvent, ...]
+
+
+class ApprovalSignal(Wire):
+    """A person's answer, as the control plane signals it to the workflow."""
+
+    approval_id: str
+    decision: Literal["approved", "denied"]
+    by: str | None = None
+    reason: str | None = None

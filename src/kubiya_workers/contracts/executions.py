@@ -1,0 +1,154 @@
+"""Executions: their states, the one table of transitions, and the shapes of the API."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from .agents import AgentSpec, ExecutionEnvironment
+from .errors import Conflict
+from .ids import ExecutionId, QueueId, WorkerId
+from .messages import Usage
+from .wire import JsonObject, Timestamp, Wire
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING_FOR_INPUT = "waiting_for_input"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+class FailureReason(StrEnum):
+    """Why an execution failed, for programs; the error message says it for people."""
+
+    MODEL_ERROR = "model_error"
+    TOOL_ERROR = "tool_error"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    TIMEOUT = "timeout"
+    WORKER_LOST = "worker_lost"
+    POLICY_DENIED = "policy_denied"
+    INTERNAL = "internal"
+
+
+_LIVE = frozenset({Status.RUNNING, Status.WAITING_FOR_INPUT, Status.PAUSED})
+_ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.PENDING: _LIVE | _ENDED,
+    Status.RUNNING: frozenset({Status.WAITING_FOR_INPUT, Status.PAUSED}) | _ENDED,
+    Status.WAITING_FOR_INPUT: frozenset({Status.RUNNING, Status.PAUSED}) | _ENDED,
+    Status.PAUSED: frozenset({Status.RUNNING, Status.WAITING_FOR_INPUT}) | _ENDED,
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+"""pending → running ⇄ waiting_for_input | paused → completed | failed | cancelled; terminal states are immutable."""
+
+
+def advance(old: Status, new: Status) -> Status:
+    """The new status.
+
+    Raises:
+        Conflict: `old` may not become `new`.
+    """
+    if new not in TRANSITIONS[old]:
+        raise Conflict(f"an execution that is {old} cannot become {new}")
+    return new
+
+
+class Execution(Wire):
+    id: ExecutionId
+    execution_id: ExecutionId
+    execution_type: Literal["agent", "team"] = "agent"
+    entity_id: str
+    entity_name: str | None = None
+    prompt: str
+    system_prompt: str | None = None
+    status: Status
+    status_reason: str | None = None
+    """What a run that does not move waits for, in words for people."""
+    response: str | None = None
+    error_message: str | None = None
+    failure_reason: FailureReason | None = None
+    model: str | None = None
+    usage: Usage = Usage()
+    execution_metadata: JsonObject = {}
+    worker_queue_id: QueueId | None = None
+    worker_id: WorkerId | None = None
+    parent_execution_id: ExecutionId | None = None
+    created_at: Timestamp
+    started_at: Timestamp | None = None
+    completed_at: Timestamp | None = None
+    updated_at: Timestamp
+
+
+class NewExecution(Wire):
+    """The body of `execute`; `limits` and `model` win over the agent's own."""
+
+    prompt: str
+    worker_queue_id: str | None = None
+    stream: bool = True
+    system_prompt: str | None = None
+    user_metadata: JsonObject = {}
+    parent_execution_id: ExecutionId | None = None
+    execution_environment: ExecutionEnvironment | None = None
+    execution_metadata: JsonObject = {}
+    model: str | None = None
+    limits: JsonObject = {}
+
+
+class Submitted(Wire):
+    """The answer of `execute`."""
+
+    id: ExecutionId
+    execution_id: ExecutionId
+    workflow_id: str
+    status: Status
+    message: str
+
+
+class UserInput(Wire):
+    """A follow-up message to a run."""
+
+    message: str = Field(min_length=1)
+
+
+class ApprovalAnswer(Wire):
+    """A person's word on a tool call that waits for it."""
+
+    decision: Literal["approved", "denied"]
+    reason: str | None = None
+    by: str | None = None
+
+
+class RunStart(Wire):
+    """The input of the execution workflow."""
+
+    execution_id: ExecutionId
+    agent: AgentSpec
+    prompt: str
+    interactive: bool = False
+    """Whether the run waits for a follow-up message after an answer, instead of completing."""
+    handover_events: int | None = None
+    """Continue as new after this many history events; None leaves it to Temporal's suggestion."""
+
+
+class RunOutcome(Wire):
+    """The result of the execution workflow; a failed run is a result too, so that its partial output is kept."""
+
+    status: Literal[Status.COMPLETED, Status.FAILED, Status.CANCELLED]
+    response: str = ""
+    failure_reason: FailureReason | None = None
+    error: str | None = None
+    usage: Usage = Usage()
+    model_calls: int = 0
+    tool_calls: int = 0

@@ -1,0 +1,103 @@
+"""Workers: registration, heartbeat and leave-taking between a worker and its control plane."""
+
+from enum import StrEnum
+from typing import Any
+
+from .ids import EnvironmentId, QueueId, WorkerId
+from .wire import JsonObject, Timestamp, Wire
+
+
+class WorkerStatus(StrEnum):
+    ACTIVE = "active"
+    DRAINING = "draining"
+    LOST = "lost"
+    """Three heartbeats were missed: its token is revoked, its work goes on elsewhere."""
+    DISCONNECTED = "disconnected"
+
+    @property
+    def is_live(self) -> bool:
+        return self in (WorkerStatus.ACTIVE, WorkerStatus.DRAINING)
+
+
+class Worker(Wire):
+    id: WorkerId
+    queue_id: QueueId
+    queue_name: str
+    environment_id: EnvironmentId
+    status: WorkerStatus
+    hostname: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    tasks_processed: int = 0
+    current_task_id: str | None = None
+    worker_metadata: JsonObject = {}
+    system_info: JsonObject = {}
+    registered_at: Timestamp
+    last_heartbeat: Timestamp
+    disconnected_at: Timestamp | None = None
+    disconnect_reason: str | None = None
+
+
+class SystemInfo(Wire):
+    """What a worker says of its machine; sizes in bytes."""
+
+    hostname: str | None = None
+    platform: str | None = None
+    os_name: str | None = None
+    os_version: str | None = None
+    python_version: str | None = None
+    pid: int | None = None
+    cwd: str | None = None
+    cpu_count: int | None = None
+    memory_total: int | None = None
+    docker_available: bool | None = None
+
+
+class Registration(Wire):
+    """The body of a worker's registration; `environment_name` is where an unknown queue is created."""
+
+    worker_sdk_version: str | None = None
+    control_plane_url: str | None = None
+    system_info: SystemInfo | None = None
+    environment_name: str | None = None
+
+
+class Registered(Wire):
+    """All that a worker is handed: scoped to it, and never the control plane's own credentials.
+
+    `worker_token` is its identity from here on; `litellm_api_key` is the same token, for the gateway.
+    """
+
+    worker_id: WorkerId
+    worker_token: str
+    task_queue_name: str
+    temporal_namespace: str
+    temporal_host: str
+    temporal_api_key: str | None = None
+    temporal_tls: bool = False
+    organization_id: str = "local"
+    control_plane_url: str
+    heartbeat_interval: int
+    litellm_api_url: str
+    litellm_api_key: str
+    queue_name: str
+    environment_name: str
+    queue_id: QueueId
+    queue_ephemeral: bool = False
+    queue_single_execution: bool = False
+    queue_settings: JsonObject = {}
+
+
+class Heartbeat(Wire):
+    status: WorkerStatus = WorkerStatus.ACTIVE
+    tasks_processed: int = 0
+    current_task_id: str | None = None
+    worker_metadata: JsonObject = {}
+    system_info: dict[str, Any] | None = None
+    logs: tuple[str, ...] = ()
+
+
+class Disconnect(Wire):
+    reason: str
+    exit_code: int | None = None
+    error_message: str | None = None

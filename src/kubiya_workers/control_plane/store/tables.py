@@ -1,0 +1,171 @@
+"""The tables, for SQLite and PostgreSQL alike. Times are UTC; bodies of varying shape are JSON.
+
+Changing a table here needs a new numbered migration beside it: a test holds the two against each other.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+METADATA = sa.MetaData()
+JSON = sa.JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcDateTime(sa.types.TypeDecorator[object]):
+    """A moment in UTC; SQLite drops the zone, so it is put back on the way out."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value, dialect):  # type: ignore[no-untyped-def]
+        from datetime import UTC
+
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.String(64), primary_key=True)
+
+
+def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
+    return sa.Column(name, UtcDateTime(), nullable=nullable)
+
+
+def _body(name: str) -> sa.Column[object]:
+    return sa.Column(name, JSON, nullable=True)
+
+
+def _text(name: str, *, nullable: bool = True) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), nullable=nullable)
+
+
+agents = sa.Table(
+    "agents",
+    METADATA,
+    _id(),
+    sa.Column("name", sa.Text(), nullable=False, unique=True),
+    _body("body"),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+"""`body` is the rest of an `Agent`: nothing of it is searched by SQL."""
+
+skills = sa.Table(
+    "skills",
+    METADATA,
+    _id(),
+    sa.Column("name", sa.Text(), nullable=False, unique=True),
+    _body("body"),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+
+environments = sa.Table(
+    "environments",
+    METADATA,
+    _id(),
+    sa.Column("name", sa.Text(), nullable=False, unique=True),
+    _body("body"),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+
+queues = sa.Table(
+    "queues",
+    METADATA,
+    _id(),
+    sa.Column("environment_id", sa.String(64), sa.ForeignKey("environments.id"), nullable=False),
+    sa.Column("name", sa.Text(), nullable=False, unique=True),
+    sa.Column("ephemeral", sa.Boolean(), nullable=False),
+    _body("body"),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+"""Names are unique across environments: a worker is started with a queue's name alone."""
+
+keys = sa.Table(
+    "keys",
+    METADATA,
+    _id(),
+    _text("name", nullable=False),
+    sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("prefix", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("worker_id", sa.String(64), nullable=True, index=True),
+    sa.Column("queue_id", sa.String(64), nullable=True),
+    _moment("created_at"),
+    _moment("expires_at", nullable=True),
+    _moment("revoked_at", nullable=True),
+)
+"""`digest` is the SHA-256 of the key in hex; the key itself is nowhere."""
+
+workers = sa.Table(
+    "workers",
+    METADATA,
+    _id(),
+    sa.Column("queue_id", sa.String(64), nullable=False, index=True),
+    sa.Column("queue_name", sa.Text(), nullable=False),
+    sa.Column("environment_id", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False, index=True),
+    _text("hostname"),
+    sa.Column("pid", sa.Integer(), nullable=True),
+    _text("version"),
+    sa.Column("tasks_processed", sa.Integer(), nullable=False),
+    _text("current_task_id"),
+    _body("worker_metadata"),
+    _body("system_info"),
+    sa.Column("heartbeat_interval", sa.Integer(), nullable=False),
+    _moment("registered_at"),
+    _moment("last_heartbeat"),
+    _moment("disconnected_at", nullable=True),
+    _text("disconnect_reason"),
+)
+
+executions = sa.Table(
+    "executions",
+    METADATA,
+    _id(),
+    sa.Column("execution_type", sa.String(16), nullable=False),
+    sa.Column("entity_id", sa.String(64), nullable=False, index=True),
+    _text("entity_name"),
+    _text("prompt", nullable=False),
+    _text("system_prompt"),
+    sa.Column("status", sa.String(32), nullable=False, index=True),
+    _text("status_reason"),
+    _text("response"),
+    _text("error_message"),
+    sa.Column("failure_reason", sa.String(32), nullable=True),
+    _text("model"),
+    _body("usage"),
+    _body("execution_metadata"),
+    _body("workspace"),
+    _body("run_start"),
+    sa.Column("worker_queue_id", sa.String(64), nullable=True, index=True),
+    sa.Column("task_queue_name", sa.Text(), nullable=True),
+    sa.Column("worker_id", sa.String(64), nullable=True),
+    sa.Column("parent_execution_id", sa.String(64), nullable=True),
+    sa.Column("last_seq", sa.Integer(), nullable=False),
+    _moment("created_at"),
+    _moment("started_at", nullable=True),
+    _moment("completed_at", nullable=True),
+    _moment("updated_at"),
+)
+"""`workspace` is a `Workspace`; `run_start` the workflow's input, so that a start that was interrupted between the
+insert and Temporal can be done again; `last_seq` the sequence number of the newest event."""
+
+events = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("execution_id", sa.String(64), sa.ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("seq", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("key", sa.Text(), nullable=False),
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("step", sa.Integer(), nullable=False),
+    sa.Column("attempt", sa.Integer(), nullable=False),
+    sa.Column("part", sa.String(32), nullable=True),
+    sa.Column("closes_step", sa.Boolean(), nullable=False),
+    _body("body"),
+    _moment("timestamp"),
+    sa.UniqueConstraint("execution_id", "key", name="uq_events_key"),
+    sa.Index("ix_events_step", "execution_id", "step", "attempt"),
+)
+"""`key` is `fact_key` of a fact, or `part@offset` of a coalesced delta, whose `part` is set; `body` the event."""

@@ -1,0 +1,66 @@
+"""Where files are: the one place that knows the layout of the home directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import variables as v
+from .source import Source
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The product's home, `~/.kubiya` unless KUBIYA_HOME says otherwise. Making directories is the user's business."""
+
+    home: Path
+
+    @classmethod
+    def of(cls, source: Source) -> "Paths":
+        named = source.get(v.HOME)
+        return cls(Path(named).expanduser() if named else Path.home() / ".kubiya")
+
+    @property
+    def server(self) -> Path:
+        return self.home / "server"
+
+    @property
+    def database(self) -> Path:
+        return self.server / "kubiya.db"
+
+    @property
+    def temporal_database(self) -> Path:
+        return self.server / "temporal.db"
+
+    @property
+    def objects(self) -> Path:
+        return self.server / "objects"
+
+    @property
+    def server_log(self) -> Path:
+        return self.server / "server.log"
+
+    @property
+    def temporal_log(self) -> Path:
+        return self.server / "temporal.log"
+
+    @property
+    def server_state(self) -> Path:
+        """Where the running embedded server says its pid and address."""
+        return self.server / "server.json"
+
+    @property
+    def server_lock(self) -> Path:
+        """Held by the one running server of this home."""
+        return self.server / "server.lock"
+
+    @property
+    def server_users(self) -> Path:
+        """Held, shared, by each command that needs an on-demand server to stay."""
+        return self.server / "users.lock"
+
+    @property
+    def credentials(self) -> Path:
+        """The local user's own key for the embedded control plane, mode 0600."""
+        return self.server / "credentials"
+
+    def worker(self, queue: str) -> Path:
+        return self.home / "workers" / queue

@@ -1,0 +1,94 @@
+"""What a control plane is built with."""
+
+from dataclasses import dataclass, field
+
+from . import variables as v
+from .paths import Paths
+from .source import BadSetting, Source
+
+
+@dataclass(frozen=True)
+class TemporalSettings:
+    """How to reach Temporal. `host` is None for the embedded server. Certificate fields are paths of PEM files."""
+
+    host: str | None = None
+    namespace: str = "default"
+    api_key: str | None = field(default=None, repr=False)
+    tls: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_ca: str | None = None
+    tls_server_name: str | None = None
+
+    @classmethod
+    def of(cls, source: Source) -> "TemporalSettings":
+        cert, key = source.get(v.TEMPORAL_TLS_CERT) or None, source.get(v.TEMPORAL_TLS_KEY) or None
+        if (cert is None) != (key is None):
+            raise BadSetting("TEMPORAL_TLS_CERT and TEMPORAL_TLS_KEY must be set together")
+        api_key, ca = source.get(v.TEMPORAL_API_KEY) or None, source.get(v.TEMPORAL_TLS_CA) or None
+        return cls(
+            host=source.get(v.TEMPORAL_HOST) or None,
+            namespace=source.get(v.TEMPORAL_NAMESPACE),
+            api_key=api_key,
+            tls=source.get(v.TEMPORAL_TLS) or any((api_key, cert, ca)),
+            tls_cert=cert,
+            tls_key=key,
+            tls_ca=ca,
+            tls_server_name=source.get(v.TEMPORAL_TLS_SERVER_NAME) or None,
+        )
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """Which upstream serves model calls; with none of them, the built-in offline model does."""
+
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    model: str | None = None
+    openai_api_key: str | None = field(default=None, repr=False)
+    openai_base_url: str = v.OPENAI_BASE_URL.default
+    ollama_host: str = v.OLLAMA_HOST.default
+
+    @classmethod
+    def of(cls, source: Source) -> "GatewaySettings":
+        ollama = source.get(v.OLLAMA_HOST)
+        return cls(
+            base_url=source.get(v.LLM_BASE_URL) or None,
+            api_key=source.get(v.LLM_API_KEY) or None,
+            model=source.get(v.LLM_MODEL) or None,
+            openai_api_key=source.get(v.OPENAI_API_KEY) or None,
+            openai_base_url=source.get(v.OPENAI_BASE_URL),
+            ollama_host=ollama if "://" in ollama else f"http://{ollama}",
+        )
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The control plane of one machine or of a company. `database_url` is None for SQLite in the home."""
+
+    paths: Paths
+    host: str
+    port: int
+    database_url: str | None = field(repr=False)
+    temporal: TemporalSettings
+    temporal_port: int
+    gateway: GatewaySettings
+    accepted_key: str | None = field(repr=False)
+    """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
+    log_level: str = "INFO"
+    log_format: str = "text"
+
+    @classmethod
+    def of(cls, source: Source, *, host: str | None = None, port: int | None = None) -> "ServerSettings":
+        return cls(
+            paths=Paths.of(source),
+            host=source.get(v.SERVER_HOST, host),
+            port=source.get(v.SERVER_PORT, port),
+            database_url=source.get(v.DATABASE_URL) or None,
+            temporal=TemporalSettings.of(source),
+            temporal_port=source.get(v.TEMPORAL_PORT),
+            gateway=GatewaySettings.of(source),
+            accepted_key=source.get(v.API_KEY) or None,
+            log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
+            log_format=source.get(v.LOG_FORMAT),
+        )

@@ -1,0 +1,104 @@
+"""Where a setting's value comes from: a flag, the environment, or its default, in this order."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class BadSetting(Exception):
+    """A value that cannot be used; the message names the setting, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Variable(Generic[T]):
+    """One environment variable: its name, what it is for in a sentence, its default and its parser.
+
+    `parse` raises ValueError with what is allowed ("a whole number from 15 to 300").
+    """
+
+    name: str
+    meaning: str
+    default: T
+    parse: Callable[[str], T]
+    secret: bool = False
+    shown_default: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The environment that a process was started with."""
+
+    environ: Mapping[str, str]
+
+    @classmethod
+    def of_process(cls) -> "Source":
+        return cls(dict(os.environ))
+
+    def get(self, variable: Variable[T], flag: T | None = None) -> T:
+        """The value in force.
+
+        Raises:
+            BadSetting: the environment's value is out of bounds.
+        """
+        if flag is not None:
+            return flag
+        text = self.environ.get(variable.name, "").strip()
+        if not text:
+            return variable.default
+        try:
+            return variable.parse(text)
+        except ValueError as error:
+            shown = "***" if variable.secret else repr(text)
+            raise BadSetting(f"{variable.name}={shown} is not valid: it must be {error}") from None
+
+
+def text(value: str) -> str:
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A parser of whole numbers within bounds."""
+
+    def parse(value: str) -> int:
+        problem = f"a whole number from {low} to {high}"
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(problem) from None
+        if not low <= number <= high:
+            raise ValueError(problem)
+        return number
+
+    return parse
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """A parser of one of several words, in any case; the answer is in the case declared."""
+
+    def parse(value: str) -> str:
+        for word in allowed:
+            if word.lower() == value.lower():
+                return word
+        raise ValueError("one of " + ", ".join(allowed))
+
+    return parse
+
+
+def flag(value: str) -> bool:
+    match value.lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off":
+            return False
+        case _:
+            raise ValueError("true or false")
+
+
+def url(value: str) -> str:
+    """An HTTP address; trailing slashes are dropped, so that paths can be appended."""
+    if not value.startswith(("http://", "https://")) or len(value.split("://", 1)[1].strip("/")) == 0:
+        raise ValueError("an address that begins with http:// or https://")
+    return value.rstrip("/")

@@ -1,0 +1,101 @@
+"""The environment variables of the product, each declared once."""
+
+from .source import Variable, choice, flag, text, url, whole
+
+HOME = Variable("KUBIYA_HOME", "Where everything of the product is kept.", "", text, shown_default="~/.kubiya")
+API_KEY = Variable("KUBIYA_API_KEY", "The key for the control plane.", "", text, secret=True)
+BASE_URL = Variable("KUBIYA_CONTROL_PLANE_BASE_URL", "Address of the control plane; wins over the next two.", "", url)
+GATEWAY_URL = Variable("CONTROL_PLANE_GATEWAY_URL", "Address of the control plane; wins over the next one.", "", url)
+CONTROL_PLANE_URL = Variable(
+    "CONTROL_PLANE_URL", "Address of the control plane; unset means the embedded one on this machine.", "", url
+)
+NO_COLOR = Variable("NO_COLOR", "Any value turns colours off.", "", text)
+
+QUEUE_ID = Variable("QUEUE_ID", "The queue that a worker serves.", "", text)
+ENVIRONMENT_NAME = Variable("ENVIRONMENT_NAME", "The environment that a new queue is created in.", "default", text)
+WORKER_HOSTNAME = Variable("WORKER_HOSTNAME", "The name a worker gives itself.", "", text, shown_default="auto-detected")
+HEARTBEAT_INTERVAL = Variable("HEARTBEAT_INTERVAL", "Seconds between heartbeats.", 30, whole(15, 300))
+LOG_LEVEL = Variable("LOG_LEVEL", "Least level that is logged.", "INFO", choice("DEBUG", "INFO", "WARN", "ERROR"))
+LOG_FORMAT = Variable("LOG_FORMAT", "Log lines for people (text) or programs (json).", "text", choice("text", "json"))
+KUBIYA_DEBUG = Variable("KUBIYA_DEBUG", "Log at DEBUG and show stack traces.", False, flag)
+MAX_CONCURRENT_ACTIVITIES = Variable(
+    "MAX_CONCURRENT_ACTIVITIES", "Model and tool calls that a worker runs at once.", 10, whole(1, 1000)
+)
+MAX_CONCURRENT_WORKFLOWS = Variable(
+    "MAX_CONCURRENT_WORKFLOWS", "Workflow tasks that a worker decides at once.", 5, whole(2, 1000)
+)
+ACTIVITY_TIMEOUT = Variable(
+    "ACTIVITY_TIMEOUT", "Seconds that one model or tool call may take on this worker.", 600, whole(1, 86_400)
+)
+SINGLE_EXECUTION = Variable("SINGLE_EXECUTION", "Take one execution, then end.", False, flag)
+MODEL = Variable("KUBIYA_MODEL", "The model for every call, whatever the agent says.", "", text)
+
+SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
+SERVER_PORT = Variable("KUBIYA_SERVER_PORT", "The port the control plane listens on.", 7466, whole(0, 65_535))
+DATABASE_URL = Variable(
+    "DATABASE_URL",
+    "PostgreSQL to store in (postgresql://user@host/name).",
+    "",
+    text,
+    secret=True,
+    shown_default="SQLite in ~/.kubiya/server/",
+)
+TEMPORAL_HOST = Variable(
+    "TEMPORAL_HOST", "host:port of your Temporal; unset means an embedded one.", "", text, shown_default="embedded"
+)
+TEMPORAL_NAMESPACE = Variable("TEMPORAL_NAMESPACE", "The namespace to work in.", "default", text)
+TEMPORAL_API_KEY = Variable("TEMPORAL_API_KEY", "The key for Temporal Cloud.", "", text, secret=True)
+TEMPORAL_TLS = Variable("TEMPORAL_TLS", "Use TLS towards Temporal; implied by a key or a certificate.", False, flag)
+TEMPORAL_TLS_CERT = Variable("TEMPORAL_TLS_CERT", "Path of the client certificate (PEM).", "", text)
+TEMPORAL_TLS_KEY = Variable("TEMPORAL_TLS_KEY", "Path of the client certificate's key (PEM).", "", text)
+TEMPORAL_TLS_CA = Variable("TEMPORAL_TLS_CA", "Path of the certificate authority to trust (PEM).", "", text)
+TEMPORAL_TLS_SERVER_NAME = Variable("TEMPORAL_TLS_SERVER_NAME", "The name that Temporal's certificate bears.", "", text)
+TEMPORAL_PORT = Variable("KUBIYA_TEMPORAL_PORT", "The port the embedded Temporal prefers.", 7233, whole(1, 65_535))
+
+LLM_BASE_URL = Variable("KUBIYA_LLM_BASE_URL", "Any OpenAI-compatible server to send model calls to.", "", url)
+LLM_API_KEY = Variable("KUBIYA_LLM_API_KEY", "The key for KUBIYA_LLM_BASE_URL.", "", text, secret=True)
+LLM_MODEL = Variable("KUBIYA_LLM_MODEL", "The default model of the gateway.", "", text)
+OPENAI_API_KEY = Variable("OPENAI_API_KEY", "Offer OpenAI's models.", "", text, secret=True)
+OPENAI_BASE_URL = Variable(
+    "OPENAI_BASE_URL", "Where OpenAI's models are reached.", "https://api.openai.com/v1", url
+)
+OLLAMA_HOST = Variable("OLLAMA_HOST", "Where an Ollama is looked for.", "http://127.0.0.1:11434", text)
+
+ALL: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
+    HOME,
+    API_KEY,
+    BASE_URL,
+    GATEWAY_URL,
+    CONTROL_PLANE_URL,
+    NO_COLOR,
+    QUEUE_ID,
+    ENVIRONMENT_NAME,
+    WORKER_HOSTNAME,
+    HEARTBEAT_INTERVAL,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    KUBIYA_DEBUG,
+    MAX_CONCURRENT_ACTIVITIES,
+    MAX_CONCURRENT_WORKFLOWS,
+    ACTIVITY_TIMEOUT,
+    SINGLE_EXECUTION,
+    MODEL,
+    SERVER_HOST,
+    SERVER_PORT,
+    DATABASE_URL,
+    TEMPORAL_HOST,
+    TEMPORAL_NAMESPACE,
+    TEMPORAL_API_KEY,
+    TEMPORAL_TLS,
+    TEMPORAL_TLS_CERT,
+    TEMPORAL_TLS_KEY,
+    TEMPORAL_TLS_CA,
+    TEMPORAL_TLS_SERVER_NAME,
+    TEMPORAL_PORT,
+    LLM_BASE_URL,
+    LLM_API_KEY,
+    LLM_MODEL,
+    OPENAI_API_KEY,
+    OPENAI_BASE_URL,
+    OLLAMA_HOST,
+)

@@ -1,0 +1,57 @@
+"""What a worker process is built with."""
+
+import socket
+from dataclasses import dataclass, field
+
+from . import variables as v
+from .paths import Paths
+from .server import TemporalSettings
+from .source import BadSetting, Source
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Everything one worker needs; times in seconds. `heartbeat_interval` None takes the queue's."""
+
+    paths: Paths
+    queue: str
+    environment: str
+    url: str
+    key: str = field(repr=False)
+    hostname: str
+    heartbeat_interval: int | None
+    log_level: str
+    log_format: str
+    max_activities: int
+    max_workflows: int
+    activity_timeout: int
+    single_execution: bool
+    model: str | None
+    temporal: TemporalSettings
+    """Only its certificate paths are used: the rest is handed over at registration."""
+
+    @classmethod
+    def of(cls, source: Source, *, queue: str | None = None) -> "WorkerSettings":
+        urls = (source.get(v.BASE_URL), source.get(v.GATEWAY_URL), source.get(v.CONTROL_PLANE_URL))
+        url = next((url for url in urls if url), None)
+        key, queue = source.get(v.API_KEY), source.get(v.QUEUE_ID, queue)
+        for name, value in ((v.QUEUE_ID.name, queue), (v.CONTROL_PLANE_URL.name, url), (v.API_KEY.name, key)):
+            if not value:
+                raise BadSetting(f"{name} is not set")
+        return cls(
+            paths=Paths.of(source),
+            queue=queue,
+            environment=source.get(v.ENVIRONMENT_NAME),
+            url=url or "",
+            key=key,
+            hostname=source.get(v.WORKER_HOSTNAME) or socket.gethostname(),
+            heartbeat_interval=source.get(v.HEARTBEAT_INTERVAL) if source.environ.get("HEARTBEAT_INTERVAL") else None,
+            log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
+            log_format=source.get(v.LOG_FORMAT),
+            max_activities=source.get(v.MAX_CONCURRENT_ACTIVITIES),
+            max_workflows=source.get(v.MAX_CONCURRENT_WORKFLOWS),
+            activity_timeout=source.get(v.ACTIVITY_TIMEOUT),
+            single_execution=source.get(v.SINGLE_EXECUTION),
+            model=source.get(v.MODEL) or None,
+            temporal=TemporalSettings.of(source),
+        )
