@@ -5,7 +5,7 @@ from typing import Literal
 from .events import RunEvent
 from .ids import ExecutionId
 from .messages import AssistantMessage, Message, Usage
-from .tools import ToolSpec
+from .tools import ToolRequest, ToolSpec, ToolStatus
 from .wire import Wire
 
 EXECUTION_WORKFLOW = "kubiya.execution"
@@ -38,6 +38,19 @@ class ModelReply(Wire):
     usage: Usage = Usage()
     model: str
     finish_reason: str = "stop"
+
+
+class Settlement(Wire):
+    """A tool call that ends without running (again): say what came of it.
+
+    `attempts` is how many times it may have been begun; `outcome` is recorded, with `why`, unless an attempt
+    turns out to have finished after all.
+    """
+
+    request: ToolRequest
+    attempts: int
+    outcome: ToolStatus
+    why: str
 
 
 class Announcement(Wire):

@@ -9,7 +9,7 @@ fields in another `data` object, and every event carries `timestamp`, `step` and
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, TypeAdapter
 
@@ -54,6 +54,9 @@ class MessageAdded(_Event):
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    """With `model`, for the assistant's: so that the fact alone is the whole result of its step."""
 
 
 class ToolStarted(_Event):
@@ -262,5 +265,5 @@ def from_wire(event_type: str, data: dict[str, Any]) -> Fact | Delta | Marker | 
     if event_type not in EVENT_TYPES:
         return None
     nested = data.get("data")
-    flat = {**data, **nested} if isinstance(nested, dict) else data
+    flat: dict[str, Any] = {**data, **cast("dict[str, Any]", nested)} if isinstance(nested, dict) else data
     return STREAM_EVENT.validate_python({**flat, "type": event_type})

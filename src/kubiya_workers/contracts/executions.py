@@ -9,7 +9,7 @@ from pydantic import Field
 from .agents import AgentSpec, ExecutionEnvironment
 from .errors import Conflict
 from .ids import ExecutionId, QueueId, WorkerId
-from .messages import Usage
+from .messages import AssistantMessage, Message, ToolCall, Usage
 from .wire import JsonObject, Timestamp, Wire
 
 
@@ -130,6 +130,36 @@ class ApprovalAnswer(Wire):
     by: str | None = None
 
 
+class OpenCall(Wire):
+    """A tool call that the model asked for and nobody answered yet. `approved` is None until somebody decides."""
+
+    step: int
+    call: ToolCall
+    approved: bool | None = None
+
+
+class RunState(Wire):
+    """Everything the loop decides on; it is also what a run hands over when it continues as new.
+
+    `step` is the number of the last step that was given out. `elapsed_s` is the wall time of the earlier
+    parts of a run that continued as new.
+    """
+
+    messages: tuple[Message, ...]
+    step: int = 0
+    open_calls: tuple[OpenCall, ...] = ()
+    usage: Usage = Usage()
+    model_calls: int = 0
+    tool_calls: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def response(self) -> str:
+        """The newest text of the assistant: the answer, or what there is of one."""
+        said = (m.content for m in reversed(self.messages) if isinstance(m, AssistantMessage) and m.content)
+        return next(said, "")
+
+
 class RunStart(Wire):
     """The input of the execution workflow."""
 
@@ -140,6 +170,8 @@ class RunStart(Wire):
     """Whether the run waits for a follow-up message after an answer, instead of completing."""
     handover_events: int | None = None
     """Continue as new after this many history events; None leaves it to Temporal's suggestion."""
+    carried: RunState | None = None
+    """The state of the part before, when the run continued as new."""
 
 
 class RunOutcome(Wire):

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field
+
 from .ids import EnvironmentId, QueueId, WorkerId
 from .wire import JsonObject, Timestamp, Wire
 
@@ -54,12 +56,16 @@ class SystemInfo(Wire):
 
 
 class Registration(Wire):
-    """The body of a worker's registration; `environment_name` is where an unknown queue is created."""
+    """The body of a worker's registration; `environment_name` is where an unknown queue is created.
+
+    `heartbeat_interval` (seconds) is how often this worker will beat, where it does not take the queue's.
+    """
 
     worker_sdk_version: str | None = None
     control_plane_url: str | None = None
     system_info: SystemInfo | None = None
     environment_name: str | None = None
+    heartbeat_interval: int | None = Field(default=None, ge=1, le=300)
 
 
 class Registered(Wire):

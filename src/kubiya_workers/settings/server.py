@@ -14,6 +14,8 @@ class TemporalSettings:
     host: str | None = None
     namespace: str = "default"
     api_key: str | None = field(default=None, repr=False)
+    worker_api_key: str | None = field(default=None, repr=False)
+    """What workers are handed: never the control plane's own key."""
     tls: bool = False
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -30,6 +32,7 @@ class TemporalSettings:
             host=source.get(v.TEMPORAL_HOST) or None,
             namespace=source.get(v.TEMPORAL_NAMESPACE),
             api_key=api_key,
+            worker_api_key=source.get(v.TEMPORAL_WORKER_API_KEY) or None,
             tls=source.get(v.TEMPORAL_TLS) or any((api_key, cert, ca)),
             tls_cert=cert,
             tls_key=key,

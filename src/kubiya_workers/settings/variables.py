@@ -13,7 +13,9 @@ NO_COLOR = Variable("NO_COLOR", "Any value turns colours off.", "", text)
 
 QUEUE_ID = Variable("QUEUE_ID", "The queue that a worker serves.", "", text)
 ENVIRONMENT_NAME = Variable("ENVIRONMENT_NAME", "The environment that a new queue is created in.", "default", text)
-WORKER_HOSTNAME = Variable("WORKER_HOSTNAME", "The name a worker gives itself.", "", text, shown_default="auto-detected")
+WORKER_HOSTNAME = Variable(
+    "WORKER_HOSTNAME", "The name a worker gives itself.", "", text, shown_default="auto-detected"
+)
 HEARTBEAT_INTERVAL = Variable("HEARTBEAT_INTERVAL", "Seconds between heartbeats.", 30, whole(15, 300))
 LOG_LEVEL = Variable("LOG_LEVEL", "Least level that is logged.", "INFO", choice("DEBUG", "INFO", "WARN", "ERROR"))
 LOG_FORMAT = Variable("LOG_FORMAT", "Log lines for people (text) or programs (json).", "text", choice("text", "json"))
@@ -28,6 +30,9 @@ ACTIVITY_TIMEOUT = Variable(
     "ACTIVITY_TIMEOUT", "Seconds that one model or tool call may take on this worker.", 600, whole(1, 86_400)
 )
 SINGLE_EXECUTION = Variable("SINGLE_EXECUTION", "Take one execution, then end.", False, flag)
+READY_FD = Variable(
+    "KUBIYA_READY_FD", "A descriptor to say on that a worker is ready; set by what starts it.", -1, whole(-1, 1 << 20)
+)
 MODEL = Variable("KUBIYA_MODEL", "The model for every call, whatever the agent says.", "", text)
 
 SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
@@ -45,6 +50,9 @@ TEMPORAL_HOST = Variable(
 )
 TEMPORAL_NAMESPACE = Variable("TEMPORAL_NAMESPACE", "The namespace to work in.", "default", text)
 TEMPORAL_API_KEY = Variable("TEMPORAL_API_KEY", "The key for Temporal Cloud.", "", text, secret=True)
+TEMPORAL_WORKER_API_KEY = Variable(
+    "TEMPORAL_WORKER_API_KEY", "The key for Temporal Cloud that workers are handed.", "", text, secret=True
+)
 TEMPORAL_TLS = Variable("TEMPORAL_TLS", "Use TLS towards Temporal; implied by a key or a certificate.", False, flag)
 TEMPORAL_TLS_CERT = Variable("TEMPORAL_TLS_CERT", "Path of the client certificate (PEM).", "", text)
 TEMPORAL_TLS_KEY = Variable("TEMPORAL_TLS_KEY", "Path of the client certificate's key (PEM).", "", text)
@@ -56,9 +64,7 @@ LLM_BASE_URL = Variable("KUBIYA_LLM_BASE_URL", "Any OpenAI-compatible server to 
 LLM_API_KEY = Variable("KUBIYA_LLM_API_KEY", "The key for KUBIYA_LLM_BASE_URL.", "", text, secret=True)
 LLM_MODEL = Variable("KUBIYA_LLM_MODEL", "The default model of the gateway.", "", text)
 OPENAI_API_KEY = Variable("OPENAI_API_KEY", "Offer OpenAI's models.", "", text, secret=True)
-OPENAI_BASE_URL = Variable(
-    "OPENAI_BASE_URL", "Where OpenAI's models are reached.", "https://api.openai.com/v1", url
-)
+OPENAI_BASE_URL = Variable("OPENAI_BASE_URL", "Where OpenAI's models are reached.", "https://api.openai.com/v1", url)
 OLLAMA_HOST = Variable("OLLAMA_HOST", "Where an Ollama is looked for.", "http://127.0.0.1:11434", text)
 
 ALL: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
@@ -79,6 +85,7 @@ ALL: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
     MAX_CONCURRENT_WORKFLOWS,
     ACTIVITY_TIMEOUT,
     SINGLE_EXECUTION,
+    READY_FD,
     MODEL,
     SERVER_HOST,
     SERVER_PORT,
@@ -86,6 +93,7 @@ ALL: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
     TEMPORAL_HOST,
     TEMPORAL_NAMESPACE,
     TEMPORAL_API_KEY,
+    TEMPORAL_WORKER_API_KEY,
     TEMPORAL_TLS,
     TEMPORAL_TLS_CERT,
     TEMPORAL_TLS_KEY,

@@ -27,6 +27,8 @@ class WorkerSettings:
     activity_timeout: int
     single_execution: bool
     model: str | None
+    ready_fd: int
+    """Where to say that it is ready; negative when nobody asked."""
     temporal: TemporalSettings
     """Only its certificate paths are used: the rest is handed over at registration."""
 
@@ -53,5 +55,6 @@ class WorkerSettings:
             activity_timeout=source.get(v.ACTIVITY_TIMEOUT),
             single_execution=source.get(v.SINGLE_EXECUTION),
             model=source.get(v.MODEL) or None,
+            ready_fd=source.get(v.READY_FD),
             temporal=TemporalSettings.of(source),
         )

@@ -3,6 +3,9 @@
 Changing a table here needs a new numbered migration beside it: a test holds the two against each other.
 """
 
+from datetime import UTC, datetime
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -10,15 +13,16 @@ METADATA = sa.MetaData()
 JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
-class UtcDateTime(sa.types.TypeDecorator[object]):
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """A moment in UTC; SQLite drops the zone, so it is put back on the way out."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value, dialect):  # type: ignore[no-untyped-def]
-        from datetime import UTC
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
 
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
@@ -26,11 +30,11 @@ def _id() -> sa.Column[str]:
     return sa.Column("id", sa.String(64), primary_key=True)
 
 
-def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
+def _moment(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
     return sa.Column(name, UtcDateTime(), nullable=nullable)
 
 
-def _body(name: str) -> sa.Column[object]:
+def _body(name: str) -> sa.Column[Any]:
     return sa.Column(name, JSON, nullable=True)
 
 
@@ -148,6 +152,7 @@ executions = sa.Table(
     _moment("started_at", nullable=True),
     _moment("completed_at", nullable=True),
     _moment("updated_at"),
+    sa.Index("ix_executions_created_at", "created_at"),
 )
 """`workspace` is a `Workspace`; `run_start` the workflow's input, so that a start that was interrupted between the
 insert and Temporal can be done again; `last_seq` the sequence number of the newest event."""

@@ -1,0 +1,32 @@
+.PHONY: run test check setup bench lock format clean
+
+KUBIYA := .venv/bin/kubiya
+
+run: setup ## Run the main job: an ephemeral worker on this machine executes a prompt with a real tool
+	$(KUBIYA) exec --local 'Run `git log --oneline -5` and `ls -la`' --yes
+
+test: setup ## Every test; what they need is installed by setup
+	.venv/bin/pytest -n auto --dist worksteal
+
+check: setup ## Format, lint, types, layers
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/pyright
+	.venv/bin/lint-imports
+
+setup: ## .venv with the kubiya command; as root on Debian also the system packages of the tests
+	@scripts/setup
+
+bench: setup ## The budgets of the design, beside bare Temporal, in one run
+	.venv/bin/python -m benchmarks
+
+lock: ## Pin every dependency with its hashes
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
+	  --extra server --group dev pyproject.toml --output-file requirements.lock
+
+format: ## Bring the code into its form
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv .tools dist build

@@ -1,0 +1,96 @@
+"""What a control plane process is made of, put together in the order in which the parts need each other.
+
+    database → keys and seeds → gateway → event log → Temporal → executions, reconciler → HTTP
+
+They are ended in reverse order. This is the one place that knows both the control plane and the gateway beside it.
+"""
+
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from kubiya_workers.control_plane.app import build
+from kubiya_workers.control_plane.auth import Auth
+from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
+from kubiya_workers.control_plane.engine.temporal import TemporalEngine
+from kubiya_workers.control_plane.events.log import EventLog
+from kubiya_workers.control_plane.reconcile import Reconciler
+from kubiya_workers.control_plane.routes.executions import router as execution_routes
+from kubiya_workers.control_plane.services import keys, seeds
+from kubiya_workers.control_plane.services.executions import Executions
+from kubiya_workers.control_plane.services.objects import ObjectStore
+from kubiya_workers.control_plane.store.database import Database
+from kubiya_workers.gateway.app import Gateway, router
+from kubiya_workers.settings.server import ServerSettings, TemporalSettings
+
+from .http_server import served
+from .lifetime import Temporal
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the control plane answers, and the admin key if this start made it."""
+
+    url: str
+    temporal: str
+    first_key: str | None = field(repr=False)
+
+
+@asynccontextmanager
+async def control_plane(
+    settings: ServerSettings, temporal: Temporal, listener: socket.socket
+) -> AsyncGenerator[Running, None]:
+    """A control plane that serves on `listener` for as long as the context lasts.
+
+    Raises:
+        Refusal, BadSetting: a part cannot be had; the reason names it.
+    """
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.database_url, settings.paths.database)
+        stack.push_async_callback(database.close)
+        first = await keys.ensure_admin(database, settings.paths, settings.accepted_key)
+        await seeds.seed(database)
+        gateway = Gateway(settings.gateway)
+        stack.push_async_callback(gateway.close)
+        await gateway.start()
+        log = EventLog(database)
+        stack.push_async_callback(log.close)
+        await log.start()
+        objects = ObjectStore(settings.paths.objects)
+        reached = await _reached(settings.temporal, temporal)
+        engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
+        executions = Executions(database, log, engine)
+        reconciler = Reconciler(database, executions, engine)
+        stack.push_async_callback(reconciler.close)
+        await reconciler.start()
+        plane = ControlPlane(
+            settings=settings,
+            database=database,
+            log=log,
+            engine=engine,
+            temporal=_for_workers(reached),
+            objects=objects,
+            models=gateway.catalogue,
+            auth=Auth(database),
+        )
+        app = build(plane, mounts={"/v1": router(gateway, plane.auth.authenticate_key)})
+        app.include_router(execution_routes(executions))
+        await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
+        yield Running(_url(settings.host, listener), reached.host or "", first.created)
+
+
+async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSettings:
+    """Where Temporal is, once an embedded one answers."""
+    return settings if temporal.address is None else replace(settings, host=await temporal.address)
+
+
+def _for_workers(settings: TemporalSettings) -> TemporalAddress:
+    assert settings.host is not None  # known since it was reached
+    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls)
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    """The address for users on this machine; one that stands for all addresses is reached on loopback."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"

@@ -1,0 +1,110 @@
+"""Exit statuses, and the one edge where every error becomes words and one of them."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+
+import click
+
+from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.source import BadSetting, Source
+
+from . import talk
+
+USAGE_FIX = "Run the command with --help to see what it takes."
+
+
+class Exit(IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    AUTHENTICATION = 3
+    REFUSED = 4
+    NETWORK = 5
+    CONFIGURATION = 6
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+class Stopped(Exception):
+    """A signal asked this command to end; everything it had begun is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = 128 + number
+
+
+def run_to_status(root: click.Command, words: Sequence[str]) -> int:
+    """Run the command; say on stderr what went wrong, if anything did."""
+    try:
+        status = root.main(args=list(words), prog_name="kubiya", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        talk.say("Interrupted.")
+        return Exit.INTERRUPTED
+    except Stopped as stopped:
+        return stopped.status
+    except BrokenPipeError:
+        return _broken_pipe()
+    except Exception as error:  # the entry of the process: nothing may leave it as a stack trace
+        return _report(error)
+    return status if isinstance(status, int) else Exit.DONE
+
+
+def status_of(error: BaseException) -> Exit:
+    """The exit status that an error stands for."""
+    match error:
+        case BadSetting():
+            return Exit.CONFIGURATION
+        case Refusal(status=401 | 403):
+            return Exit.AUTHENTICATION
+        case Refusal(status=status) if status >= 500:
+            return Exit.NETWORK
+        case Refusal():
+            return Exit.REFUSED
+        case _:
+            return Exit.FAILED
+
+
+def _report(error: Exception) -> Exit:
+    match error:
+        case Refusal():
+            talk.error(error.detail, error.fix)
+        case BadSetting():
+            talk.error(str(error), "`kubiya config show` lists every setting and where its value comes from.")
+        case OSError():
+            talk.error(f"{error.filename}: {error.strerror}" if error.filename else str(error), None)
+        case _:
+            talk.error(f"{type(error).__name__}: {error}", "Run it again with KUBIYA_DEBUG=1 to see where it happened.")
+    if _debugging():
+        import traceback
+
+        talk.say("".join(traceback.format_exception(error)))
+    return status_of(error)
+
+
+def _usage(error: click.ClickException) -> int:
+    fix = USAGE_FIX
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        fix = f"{error.ctx.command_path} --help shows what it takes."
+    talk.error(error.format_message(), fix)
+    return error.exit_code
+
+
+def _broken_pipe() -> Exit:
+    """Whoever read our output has seen enough. Python flushes once more at its end, and must find nothing to fail on."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.BROKEN_PIPE if hasattr(signal, "SIGPIPE") else Exit.DONE
+
+
+def _debugging() -> bool:
+    try:
+        return Source.of_process().get(v.KUBIYA_DEBUG)
+    except BadSetting:
+        return False

@@ -1,0 +1,74 @@
+"""Executions: read, steer and follow them."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from kubiya_workers.contracts.events import Delta, Fact, Marker
+from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, Status, UserInput
+from kubiya_workers.contracts.tools import Workspace
+
+from .connection import Connection
+from .errors import unreachable
+from .paths import part
+from .sse import follow
+
+_ONE = TypeAdapter(Execution)
+_MANY = TypeAdapter(list[Execution])
+_WORKSPACE = TypeAdapter(Workspace)
+
+
+class Executions:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list(
+        self, *, status: Status | None = None, agent: str | None = None, skip: int = 0, limit: int = 50
+    ) -> list[Execution]:
+        """Newest first."""
+        query = {"status": status and status.value, "agent_id": agent, "skip": skip, "limit": limit}
+        return await self._connection.get("/executions", _MANY, query)
+
+    async def get(self, execution: str) -> Execution:
+        return await self._connection.get(f"/executions/{part(execution)}", _ONE)
+
+    async def cancel(self, execution: str) -> None:
+        await self._act(execution, "cancel")
+
+    async def pause(self, execution: str) -> None:
+        await self._act(execution, "pause")
+
+    async def resume(self, execution: str) -> None:
+        await self._act(execution, "resume")
+
+    async def message(self, execution: str, message: str) -> None:
+        """A follow-up for a run that waits for input."""
+        await self._act(execution, "message", UserInput(message=message))
+
+    async def answer(self, execution: str, approval: str, answer: ApprovalAnswer) -> None:
+        """A person's word on a tool call that waits for it."""
+        await self._act(execution, f"approvals/{part(approval)}", answer)
+
+    async def workspace(self, execution: str) -> Workspace:
+        """Where and with what its tools run; only for the workers of its queue."""
+        return await self._connection.get(f"/executions/{part(execution)}/workspace", _WORKSPACE)
+
+    async def stream(
+        self, execution: str, last_event_id: str | None = None
+    ) -> AsyncIterator[tuple[str, Fact | Delta | Marker]]:
+        """Every event after `last_event_id` with its own id: the past, then live until `done`; survives broken
+        connections.
+
+        Raises:
+            Unreachable: the control plane stayed away for longer than the reader waits.
+        """
+        url = self._connection.address(f"/executions/{part(execution)}/stream")
+        try:
+            async for event in follow(self._connection.http, url, last_event_id=last_event_id):
+                yield event
+        except httpx.HTTPError as error:
+            raise unreachable(self._connection.url, error) from error
+
+    async def _act(self, execution: str, action: str, body: BaseModel | None = None) -> None:
+        await self._connection.send("POST", f"/executions/{part(execution)}/{action}", body)

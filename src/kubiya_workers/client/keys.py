@@ -1,0 +1,26 @@
+"""API keys."""
+
+from pydantic import TypeAdapter
+
+from kubiya_workers.contracts.keys import CreatedKey, Key, NewKey
+
+from .connection import Connection
+from .paths import part
+
+_CREATED = TypeAdapter(CreatedKey)
+_MANY = TypeAdapter(list[Key])
+
+
+class Keys:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list(self) -> list[Key]:
+        return await self._connection.get("/keys", _MANY)
+
+    async def create(self, new: NewKey) -> CreatedKey:
+        """The only answer that ever holds the key itself."""
+        return await self._connection.put("POST", "/keys", _CREATED, new)
+
+    async def revoke(self, key: str) -> None:
+        await self._connection.send("DELETE", f"/keys/{part(key)}")

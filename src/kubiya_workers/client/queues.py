@@ -1,0 +1,39 @@
+"""Worker queues. A queue is named by id or by name, and made in an environment."""
+
+from pydantic import TypeAdapter
+
+from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
+from kubiya_workers.contracts.queues import NewQueue, Queue, QueuePatch
+from kubiya_workers.contracts.workers import Worker
+
+from .connection import Connection
+from .paths import part
+
+_ONE = TypeAdapter(Queue)
+_MANY = TypeAdapter(list[Queue])
+_WORKERS = TypeAdapter(list[Worker])
+
+
+class Queues:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def workers(self, queue: str) -> list[Worker]:
+        return await self._connection.get(f"/worker-queues/{part(queue)}/workers", _WORKERS)
+
+    async def list(self, *, skip: int = 0, limit: int = 100) -> list[Queue]:
+        return await self._connection.get("/worker-queues", _MANY, {"skip": skip, "limit": limit})
+
+    async def get(self, queue: str) -> Queue:
+        return await self._connection.get(f"/worker-queues/{part(queue)}", _ONE)
+
+    async def create(self, new: NewQueue, *, environment: str = DEFAULT_ENVIRONMENT) -> Queue:
+        return await self._connection.put("POST", f"/environments/{part(environment)}/worker-queues", _ONE, new)
+
+    async def edit(self, queue: str, patch: QueuePatch) -> Queue:
+        return await self._connection.put("PATCH", f"/worker-queues/{part(queue)}", _ONE, patch)
+
+    async def delete(self, queue: str, *, force: bool = False) -> None:
+        """Refused with `Conflict` while live workers poll the queue, unless forced."""
+        query = {"force": "true"} if force else None
+        await self._connection.send("DELETE", f"/worker-queues/{part(queue)}", query=query)

@@ -1,0 +1,39 @@
+"""The ASGI application of a control plane: the API, its neighbours' routes and mounts, health, and the error edge."""
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from kubiya_workers import __version__
+
+from . import health, problems
+from .deps import ControlPlane
+from .routes import agents, environments, keys, models, objects, queues, skills, workers
+
+API = "/api/v1"
+
+_RESOURCES = (agents, skills, environments, workers, queues, keys, models, objects)
+
+
+def build(
+    plane: ControlPlane, *, routers: Sequence[APIRouter] = (), mounts: Mapping[str, ASGIApp] | None = None
+) -> FastAPI:
+    """The application of these parts. `routers` are added under /api/v1, `mounts` are applications by their path."""
+    app = FastAPI(
+        title="kubiya control plane",
+        version=__version__,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.plane = plane
+    problems.install(app)
+    app.include_router(health.router)
+    for router in (*(module.router for module in _RESOURCES), *routers):
+        app.include_router(router, prefix=API)
+    for path, mounted in (mounts or {}).items():
+        app.mount(path, mounted)
+    app.add_middleware(problems.Edge)
+    return app

@@ -1,0 +1,102 @@
+"""Executions over HTTP: submit, read, steer. Their event streams are in `streams`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from kubiya_workers.contracts.executions import (
+    ApprovalAnswer,
+    Execution,
+    NewExecution,
+    Status,
+    Submitted,
+    UserInput,
+)
+from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.tools import Workspace
+
+from ..deps import Anyone, Client, Paged, Plane, WorkerToken
+from ..services.executions import Executions
+from ..services.runs import plan
+
+
+def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after the other
+    """The routes, working on this service."""
+    routes = APIRouter(prefix="/api/v1", tags=["executions"])
+
+    @routes.post("/agents/{agent}/execute")
+    async def execute(
+        agent: str,
+        new: NewExecution,
+        plane: Plane,
+        caller: Client,
+        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> Submitted:
+        """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
+        settled = await plan(plane.database, agent, new, default_model=plane.models.default())
+        identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
+        return await executions.submit(settled, new, identity=identity)
+
+    @routes.get("/executions")
+    async def list_(
+        plane: Plane,
+        caller: Client,
+        page: Paged,
+        status: Status | None = None,
+        agent_id: str | None = None,
+        team_id: str | None = None,
+        execution_type: str | None = None,
+    ) -> list[Execution]:
+        found = await executions.list(
+            status=status,
+            agent_id=agent_id,
+            team_id=team_id,
+            execution_type=execution_type,
+            skip=page.skip,
+            limit=page.limit,
+        )
+        return list(found)
+
+    @routes.get("/executions/{execution_id}")
+    async def get(execution_id: ExecutionId, caller: Anyone) -> Execution:
+        return await executions.get(execution_id)
+
+    @routes.delete("/executions/{execution_id}", status_code=204)
+    async def delete(execution_id: ExecutionId, caller: Client) -> Response:
+        await executions.delete(execution_id)
+        return Response(status_code=204)
+
+    @routes.get("/executions/{execution_id}/workspace")
+    async def workspace(execution_id: ExecutionId, caller: WorkerToken) -> Workspace:
+        return await executions.workspace(caller, execution_id)
+
+    @routes.post("/executions/{execution_id}/message")
+    async def message(execution_id: ExecutionId, said: UserInput, caller: Client) -> Execution:
+        return await executions.message(execution_id, said.message)
+
+    @routes.post("/executions/{execution_id}/cancel")
+    async def cancel(execution_id: ExecutionId, caller: Client) -> Execution:
+        return await executions.cancel(execution_id)
+
+    @routes.post("/executions/{execution_id}/terminate")
+    async def terminate(execution_id: ExecutionId, caller: Client) -> Execution:
+        return await executions.terminate(execution_id)
+
+    @routes.post("/executions/{execution_id}/pause")
+    async def pause(execution_id: ExecutionId, caller: Client) -> Execution:
+        return await executions.pause(execution_id)
+
+    @routes.post("/executions/{execution_id}/resume")
+    async def resume(execution_id: ExecutionId, caller: Client) -> Execution:
+        return await executions.resume(execution_id)
+
+    @routes.post("/executions/{execution_id}/mark-done")
+    async def mark_done(execution_id: ExecutionId, caller: Client) -> Execution:
+        return await executions.mark_done(execution_id)
+
+    @routes.post("/executions/{execution_id}/approvals/{approval_id}")
+    async def answer(execution_id: ExecutionId, approval_id: str, said: ApprovalAnswer, caller: Client) -> Execution:
+        by = said.by or caller.name
+        return await executions.answer(execution_id, approval_id, said.model_copy(update={"by": by}))
+
+    return routes

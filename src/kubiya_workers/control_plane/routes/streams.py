@@ -1,0 +1,149 @@
+"""The event log over HTTP: appended to by workers, followed by readers.
+
+The two hot paths, an append for each few tokens and a stream, are plain routes: resolving declared parameters costs
+more than the append itself.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Query
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from kubiya_workers.contracts.appends import Appended, PostedEvent, PostedEvents
+from kubiya_workers.contracts.errors import Forbidden, Invalid, NotFound, TooLarge
+from kubiya_workers.contracts.events import Connected, Delta, Fact, GapDetected, HistoryComplete, to_wire
+from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.keys import Caller, Scope
+
+from ..auth import check_scope
+from ..deps import Anyone, ControlPlane, Plane, WorkerToken
+from ..events.cursor import Cursor
+from ..events.sse import Reader
+from ..problems import in_words
+
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes of one append."""
+
+Record = Callable[[Caller, ExecutionId, Sequence[Fact | Delta]], Awaitable[Appended]]
+"""`Executions.record`: the service that appends what a worker says."""
+
+_READERS = frozenset({Scope.CLIENT, Scope.WORKER})
+_WRITERS = frozenset({Scope.WORKER})
+_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def router(record: Record) -> APIRouter:
+    """The routes, below the prefix of the API."""
+    routes = APIRouter(tags=["events"])
+
+    async def append(request: Request) -> Response:
+        caller = await _caller(request, _WRITERS)
+        if caller.scope is Scope.WORKER and caller.worker_id is None:
+            raise Forbidden("this key registers workers; a run's events need the token of a registered worker")
+        appended = await record(caller, _execution_id(request), posted(await _body(request)))
+        return Response(appended.model_dump_json(), 202, media_type="application/json")
+
+    async def stream(request: Request) -> Response:
+        await _caller(request, _READERS)
+        last = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+        cursor = Cursor.parse(last) if last else Cursor()
+        reader = await Reader(_plane(request).log, _execution_id(request), cursor).open()
+        if reader.has_seen_all:
+            reader.close()
+            return Response(status_code=204)  # tells a reader that reconnects by itself to stop
+        return _EventStream(reader)
+
+    @routes.get("/executions/{execution_id}/events")
+    async def read(
+        execution_id: ExecutionId,
+        plane: Plane,
+        caller: Anyone,
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+    ) -> list[dict[str, Any]]:
+        """Stored events after a sequence number, oldest first."""
+        rows = await plane.log.read(execution_id, after, limit)
+        return [{"id": str(row.seq), "event": row.event.type, "data": to_wire(row.event)} for row in rows]
+
+    @routes.get("/executions/{execution_id}/steps/{step}/result")
+    async def result(execution_id: ExecutionId, step: int, plane: Plane, caller: WorkerToken) -> dict[str, Any]:
+        """The fact that ended a step."""
+        fact = await plane.log.step_result(execution_id, step)
+        if fact is None:
+            raise NotFound(f"step {step} of execution {execution_id} has not ended")
+        return {"event_type": fact.type, "data": to_wire(fact)}
+
+    routes.add_route("/executions/{execution_id}/events", append, methods=["POST"])
+    routes.add_route("/executions/{execution_id}/stream", stream, methods=["GET"])
+    return routes
+
+
+class _EventStream(StreamingResponse):
+    """However it ends (a reader that leaves cancels it), the reader's queue is taken down."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader.blocks(), headers=_STREAM_HEADERS, media_type="text/event-stream")
+        self._reader = reader
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._reader.close()
+
+
+def posted(body: bytes) -> list[Fact | Delta]:
+    """The events in the body of an append: one, or `{"events": […]}`; types that are not known are skipped.
+
+    Raises:
+        Invalid: it is not that.
+    """
+    try:
+        events = [event.event() for event in _in_body(body)]
+    except ValidationError as error:
+        raise Invalid(in_words(error.errors(include_url=False, include_input=False))) from None
+    if any(isinstance(event, Connected | HistoryComplete | GapDetected) for event in events):
+        raise Invalid("connected, history_complete and gap_detected are said to readers, never appended")
+    return cast("list[Fact | Delta]", [event for event in events if event is not None])
+
+
+def _in_body(body: bytes) -> Sequence[PostedEvent]:
+    # The key tells the two forms apart, at a glance at the bytes: parsing twice would double the cost of an append.
+    if body.lstrip().startswith(b'{"events"'):
+        return PostedEvents.model_validate_json(body).events
+    try:
+        return (PostedEvent.model_validate_json(body),)
+    except ValidationError:
+        if b'"events"' not in body:
+            raise
+        return PostedEvents.model_validate_json(body).events
+
+
+async def _body(request: Request) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise TooLarge(f"an append holds {MAX_BODY // 1024 // 1024} MiB at most", fix="Send fewer events at once.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _caller(request: Request, scopes: frozenset[Scope]) -> Caller:
+    caller = await _plane(request).auth.authenticate(request.headers.get("authorization"))
+    check_scope(caller, scopes)
+    return caller
+
+
+def _plane(request: Request) -> ControlPlane:
+    return cast(ControlPlane, request.app.state.plane)
+
+
+def _execution_id(request: Request) -> ExecutionId:
+    return ExecutionId(request.path_params["execution_id"])

@@ -1,0 +1,65 @@
+"""Workers: they register on a queue, beat and leave; people list them."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+
+from kubiya_workers.contracts.ids import WorkerId
+from kubiya_workers.contracts.workers import Disconnect, Heartbeat, Registered, Registration, Worker
+from kubiya_workers.control_plane.deps import Anyone, Client, ControlPlane, Paged, Plane, WorkerToken
+from kubiya_workers.control_plane.services import workers
+from kubiya_workers.control_plane.services.enrolment import Enrolled
+
+router = APIRouter(tags=["workers"])
+
+
+@router.post("/worker-queues/{ref}/start")
+async def register(
+    request: Request, plane: Plane, caller: Anyone, ref: str, asked: Registration | None = None
+) -> Registered:
+    enrolled = await workers.register(plane.database, caller, ref, asked or Registration())
+    # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere.
+    return _registered(plane, enrolled, str(request.base_url).rstrip("/"))
+
+
+@router.get("/workers")
+async def list_workers(plane: Plane, caller: Client, page: Paged, live: bool | None = None) -> Sequence[Worker]:
+    return await workers.list_(plane.database, live=live, skip=page.skip, limit=page.limit)
+
+
+@router.get("/workers/{worker_id}")
+async def get_worker(plane: Plane, caller: Client, worker_id: WorkerId) -> Worker:
+    return await workers.get(plane.database, worker_id)
+
+
+@router.post("/workers/{worker_id}/heartbeat", status_code=204)
+async def beat(plane: Plane, caller: WorkerToken, worker_id: WorkerId, heartbeat: Heartbeat) -> None:
+    await workers.beat(plane.database, caller, worker_id, heartbeat)
+
+
+@router.post("/workers/{worker_id}/disconnect", status_code=204)
+async def disconnect(plane: Plane, caller: WorkerToken, worker_id: WorkerId, leave: Disconnect) -> None:
+    await workers.disconnect(plane.database, plane.auth, caller, worker_id, leave)
+
+
+def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered:
+    queue, temporal = enrolled.queue, plane.temporal
+    return Registered(
+        worker_id=enrolled.worker.id,
+        worker_token=enrolled.token,
+        task_queue_name=queue.task_queue_name,
+        temporal_namespace=temporal.namespace,
+        temporal_host=temporal.host,
+        temporal_api_key=temporal.api_key,
+        temporal_tls=temporal.tls,
+        control_plane_url=url,
+        heartbeat_interval=enrolled.heartbeat_interval,
+        litellm_api_url=url,
+        litellm_api_key=enrolled.token,
+        queue_name=queue.name,
+        environment_name=enrolled.environment_name,
+        queue_id=queue.id,
+        queue_ephemeral=queue.ephemeral,
+        queue_single_execution=queue.single_execution_mode,
+        queue_settings=queue.settings,
+    )

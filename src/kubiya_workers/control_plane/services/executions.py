@@ -1,0 +1,393 @@
+"""Executions: submitted, recorded, steered and closed. The only place that changes an execution's status.
+
+    pending → running ⇄ waiting_for_input | paused → completed | failed | cancelled
+
+A status row and the fact that tells of it are written in one transaction, through the event log. What is stored is
+the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kubiya_workers.contracts import activities as names
+from kubiya_workers.contracts.activities import ApprovalSignal
+from kubiya_workers.contracts.appends import Appended
+from kubiya_workers.contracts.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
+from kubiya_workers.contracts.events import (
+    Delta,
+    Done,
+    ErrorRaised,
+    Fact,
+    MessageAdded,
+    StatusChanged,
+)
+from kubiya_workers.contracts.executions import (
+    ApprovalAnswer,
+    Execution,
+    NewExecution,
+    RunOutcome,
+    RunStart,
+    Status,
+    Submitted,
+    advance,
+)
+from kubiya_workers.contracts.health import Check
+from kubiya_workers.contracts.ids import ExecutionId, new_id, workflow_id
+from kubiya_workers.contracts.keys import Caller, Scope
+from kubiya_workers.contracts.tools import Workspace
+
+from ..events.log import EventLog
+from ..store import executions as store
+from ..store.database import Database
+from .runs import Plan
+
+MAX_PROMPT = 1_000_000
+"""Characters: a prompt beyond this is a file, and belongs in the working directory."""
+
+
+class Engine(Protocol):
+    """What this room needs of a workflow engine. Every call may raise `Unavailable`."""
+
+    async def start(self, run: RunStart, task_queue: str) -> None: ...
+    async def signal(self, execution_id: ExecutionId, name: str, arg: object = None) -> None: ...
+    async def cancel(self, execution_id: ExecutionId) -> None: ...
+    async def terminate(self, execution_id: ExecutionId, reason: str) -> None: ...
+    async def outcome(self, execution_id: ExecutionId) -> RunOutcome: ...
+    async def pollers(self, task_queue: str) -> int: ...
+    async def health(self) -> Check: ...
+
+
+class Watcher(Protocol):
+    """Told of each run that began, to close it as soon as it ends."""
+
+    def watch(self, execution_id: ExecutionId) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What `record` must know of an execution for each event; small, so that it is kept in memory."""
+
+    status: Status
+    queue_id: str | None
+
+
+class Executions:
+    """The service; one a process. Holds no truth of its own: `_known` is a cache of open executions."""
+
+    def __init__(self, database: Database, log: EventLog, engine: Engine) -> None:
+        self._database = database
+        self._log = log
+        self._engine = engine
+        self._known: dict[ExecutionId, _Known] = {}
+        self.watcher: Watcher | None = None
+
+    # --- submit
+
+    async def submit(self, plan: Plan, new: NewExecution, *, identity: str | None = None) -> Submitted:
+        """Store the execution, then start its workflow. `identity` names a submit that may be sent again.
+
+        A workflow that cannot be started now is started by the reconciler: the execution is stored and pending.
+
+        Raises:
+            Invalid: the prompt is blank or too long.
+        """
+        _check_prompt(new.prompt)
+        execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
+        existing = await self._find(execution_id) if identity else None
+        if existing is not None:
+            return _submitted(existing, "already submitted")
+        execution = plan.execution(execution_id, new, _now())
+        run = RunStart(execution_id=execution_id, agent=plan.agent, prompt=new.prompt, interactive=plan.interactive)
+        await self._insert(execution, plan.workspace, run, plan.task_queue)
+        return _submitted(execution, await self._start(run, plan.task_queue))
+
+    async def _insert(self, execution: Execution, workspace: Workspace, run: RunStart, task_queue: str) -> None:
+        async def also(connection: AsyncConnection) -> None:
+            await store.insert(connection, execution, workspace=workspace, run_start=run, task_queue_name=task_queue)
+
+        opening = (
+            StatusChanged(status=Status.PENDING, reason=f"a worker on queue {task_queue}"),
+            MessageAdded(role="user", content=execution.prompt, message_id=f"prompt-{execution.id}"),
+        )
+        await self._log.append(execution.id, opening, also=also)
+        self._known[execution.id] = _Known(Status.PENDING, execution.worker_queue_id)
+
+    async def _start(self, run: RunStart, task_queue: str) -> str:
+        try:
+            await self._engine.start(run, task_queue)
+        except Unavailable as error:
+            return f"stored; it starts when Temporal answers ({error.detail})"
+        if self.watcher is not None:
+            self.watcher.watch(run.execution_id)
+        return "submitted"
+
+    async def start_stored(self, run: store.StoredRun) -> None:
+        """Start the workflow of a stored execution; it does nothing to one that was started already."""
+        await self._engine.start(run.run_start, run.task_queue_name)
+
+    # --- read
+
+    async def get(self, execution_id: ExecutionId) -> Execution:
+        found = await self._find(execution_id)
+        if found is None:
+            raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
+        return found
+
+    async def list(self, **filters: Any) -> Sequence[Execution]:
+        async with self._database.reading() as connection:
+            return await store.list_(connection, **filters)
+
+    async def open_runs(self) -> Sequence[store.StoredRun]:
+        async with self._database.reading() as connection:
+            return await store.list_open(connection)
+
+    async def workspace(self, caller: Caller, execution_id: ExecutionId) -> Workspace:
+        """Where and with what the tools of an execution run: only for the workers of its queue.
+
+        Raises:
+            Forbidden: a worker of another queue asks.
+        """
+        run = await self._run(execution_id)
+        _check_queue(caller, run.execution.worker_queue_id)
+        return run.workspace
+
+    # --- record
+
+    async def record(self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta]) -> Appended:
+        """Append what a worker says of a run; its first word makes a pending run a running one.
+
+        Raises:
+            NotFound, Forbidden: no such execution, or not of the worker's queue.
+            Conflict: a stale attempt, or the run is over.
+        """
+        known = self._known.get(execution_id) or await self._learn(execution_id)
+        _check_queue(caller, known.queue_id)
+        changes = [event.status for event in events if isinstance(event, StatusChanged)]
+        if known.status is Status.PENDING and not changes:
+            begun = StatusChanged(status=Status.RUNNING, previous_status=Status.PENDING)
+            return await self._record_change(caller, execution_id, (begun, *events), [Status.RUNNING])
+        if changes:
+            return await self._record_change(caller, execution_id, events, changes)
+        return await self._log.append(execution_id, events)
+
+    async def _record_change(
+        self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta], changes: Sequence[Status]
+    ) -> Appended:
+        reasons = [event.reason for event in events if isinstance(event, StatusChanged)]
+
+        async def also(connection: AsyncConnection) -> None:
+            old = await store.lock_status(connection, execution_id)
+            if old is None:
+                raise NotFound(f"no execution {execution_id}")
+            if old.is_terminal:
+                raise Conflict(f"execution {execution_id} is {old}")
+            values: dict[str, Any] = {"status": changes[-1], "status_reason": reasons[-1], "updated_at": _now()}
+            if old is Status.PENDING:
+                values |= {"started_at": _now(), "worker_id": caller.worker_id}
+            await store.update(connection, execution_id, **values)
+
+        appended = await self._log.append(execution_id, events, also=also)
+        known = self._known.get(execution_id)
+        if known is not None:
+            self._known[execution_id] = _Known(changes[-1], known.queue_id)
+        return appended
+
+    # --- steer
+
+    async def cancel(self, execution_id: ExecutionId) -> Execution:
+        """Ask the run to stop; where no worker is there to hear it, end it.
+
+        Cancelling a cancelled run is fine.
+
+        Raises:
+            Conflict: the run has completed or failed.
+        """
+        run = await self._run(execution_id)
+        if run.execution.status is Status.CANCELLED:
+            return run.execution
+        _check_open(run.execution)
+        if await self._engine.pollers(run.task_queue_name) == 0:
+            await self.terminate(execution_id, "cancelled; no worker was there")
+        else:
+            await self._ended_is_fine(self._engine.cancel(execution_id))
+        return await self.get(execution_id)
+
+    async def terminate(self, execution_id: ExecutionId, reason: str = "terminated by a person") -> Execution:
+        """End the run at once, whatever its worker does."""
+        execution = await self.get(execution_id)
+        _check_open(execution)
+        await self._ended_is_fine(self._engine.terminate(execution_id, reason))
+        await self.close(execution_id, RunOutcome(status=Status.CANCELLED, error=reason))
+        return await self.get(execution_id)
+
+    async def message(self, execution_id: ExecutionId, text: str) -> Execution:
+        execution = await self._signal(execution_id, names.SIGNAL_MESSAGE, text)
+        said = MessageAdded(role="user", content=text, message_id=f"user-{new_id()}")
+        await self._log.append(execution_id, (said,))
+        return execution
+
+    async def pause(self, execution_id: ExecutionId) -> Execution:
+        return await self._signal(execution_id, names.SIGNAL_PAUSE)
+
+    async def resume(self, execution_id: ExecutionId) -> Execution:
+        return await self._signal(execution_id, names.SIGNAL_RESUME)
+
+    async def mark_done(self, execution_id: ExecutionId) -> Execution:
+        return await self._signal(execution_id, names.SIGNAL_MARK_DONE)
+
+    async def answer(self, execution_id: ExecutionId, approval_id: str, answer: ApprovalAnswer) -> Execution:
+        """A person's word on a tool call; the first one counts."""
+        signal = ApprovalSignal(approval_id=approval_id, decision=answer.decision, by=answer.by, reason=answer.reason)
+        return await self._signal(execution_id, names.SIGNAL_APPROVAL, signal)
+
+    async def delete(self, execution_id: ExecutionId) -> None:
+        execution = await self.get(execution_id)
+        if not execution.status.is_terminal:
+            raise Conflict(
+                f"execution {execution_id} is {execution.status}", fix=f"kubiya execution cancel {execution_id}"
+            )
+        async with self._database.writing() as connection:
+            await store.delete(connection, execution_id)
+
+    # --- close
+
+    async def close(self, execution_id: ExecutionId, outcome: RunOutcome) -> None:
+        """Write the end of a run: status, error, `done`. A run that is closed already stays as it is."""
+        now = _now()
+
+        async def also(connection: AsyncConnection) -> None:
+            old = await store.lock_status(connection, execution_id)
+            if old is None or old.is_terminal:
+                raise _AlreadyClosed(f"execution {execution_id} is {old}")
+            advance(old, outcome.status)
+            stored = await store.get_run(connection, execution_id)
+            values = _closing_values(outcome, now)
+            if stored is not None:
+                values["workspace"] = _without_secrets(stored.workspace)
+            await store.update(connection, execution_id, **values)
+
+        try:
+            await self._log.append(execution_id, _closing_events(execution_id, outcome), also=also)
+        except _AlreadyClosed:
+            return
+        finally:
+            self._known.pop(execution_id, None)
+
+    # --- inside
+
+    async def _find(self, execution_id: ExecutionId) -> Execution | None:
+        async with self._database.reading() as connection:
+            return await store.get(connection, execution_id)
+
+    async def _run(self, execution_id: ExecutionId) -> store.StoredRun:
+        async with self._database.reading() as connection:
+            run = await store.get_run(connection, execution_id)
+        if run is None:
+            raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
+        return run
+
+    async def _learn(self, execution_id: ExecutionId) -> _Known:
+        execution = await self.get(execution_id)
+        if execution.status.is_terminal:
+            raise Conflict(f"execution {execution_id} is {execution.status}")
+        known = _Known(execution.status, execution.worker_queue_id)
+        self._known[execution_id] = known
+        return known
+
+    async def _signal(self, execution_id: ExecutionId, name: str, arg: object = None) -> Execution:
+        execution = await self.get(execution_id)
+        _check_open(execution)
+        try:
+            await self._engine.signal(execution_id, name, arg)
+        except NotFound:
+            raise Conflict(f"execution {execution_id} is not running any more") from None
+        return execution
+
+    async def _ended_is_fine(self, request: Any) -> None:
+        """A run that ended, or never reached Temporal, needs no stopping."""
+        try:
+            await request
+        except NotFound:
+            return
+
+
+class _AlreadyClosed(Refusal):
+    """Somebody else wrote the end first."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _check_prompt(prompt: str) -> None:
+    if not prompt.strip():
+        raise Invalid("the prompt is empty", fix="Say what to do: kubiya exec 'Run `uname -a`'")
+    if len(prompt) > MAX_PROMPT:
+        raise Invalid(
+            f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} are taken",
+            fix="Put the text into a file in the working directory and name it in the prompt.",
+        )
+
+
+def _check_open(execution: Execution) -> None:
+    if execution.status.is_terminal:
+        raise Conflict(f"execution {execution.id} is {execution.status} already")
+
+
+def _check_queue(caller: Caller, queue_id: str | None) -> None:
+    if caller.scope is Scope.WORKER and caller.queue_id != queue_id:
+        raise Forbidden("this worker serves another queue than the execution's")
+
+
+def _submitted(execution: Execution, message: str) -> Submitted:
+    return Submitted(
+        id=execution.id,
+        execution_id=execution.id,
+        workflow_id=workflow_id(execution.id),
+        status=execution.status,
+        message=message,
+    )
+
+
+def _closing_values(outcome: RunOutcome, now: datetime) -> dict[str, Any]:
+    return {
+        "status": outcome.status,
+        "status_reason": None,
+        "response": outcome.response,
+        "error_message": outcome.error,
+        "failure_reason": outcome.failure_reason,
+        "usage": outcome.usage,
+        "completed_at": now,
+        "updated_at": now,
+    }
+
+
+def _closing_events(execution_id: ExecutionId, outcome: RunOutcome) -> tuple[Fact, ...]:
+    reason = outcome.failure_reason or outcome.error
+    events: list[Fact] = [StatusChanged(status=outcome.status, reason=reason)]
+    if outcome.status is Status.FAILED:
+        error_type = outcome.failure_reason or "internal"
+        text = outcome.error or "the run failed"
+        events.append(ErrorRaised(error=text, error_type=error_type, execution_id=execution_id, status=outcome.status))
+    metadata = {"model_calls": outcome.model_calls, "tool_calls": outcome.tool_calls}
+    if outcome.error:
+        metadata |= {"error": outcome.error}
+    done = Done(
+        execution_id=execution_id,
+        status=outcome.status,
+        response=outcome.response,
+        usage=outcome.usage,
+        metadata=metadata,
+    )
+    return (*events, done)
+
+
+def _without_secrets(workspace: Workspace) -> Workspace:
+    """A run that is over needs its secrets no more."""
+    kept = {name: value for name, value in workspace.env_vars.items() if name not in workspace.secrets}
+    return workspace.model_copy(update={"env_vars": kept})

@@ -1,0 +1,38 @@
+"""The models that executions may use, as the gateway knows them."""
+
+import builtins
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.models import Model
+from kubiya_workers.contracts.wire import JsonObject
+
+
+class Models(Protocol):
+    """What the API needs of the gateway."""
+
+    async def list(self) -> builtins.list[Model]: ...
+    def default(self) -> str: ...
+
+
+async def get(models: Models, ref: str) -> Model:
+    """By id or value. Raises `NotFound`."""
+    found = next((model for model in await models.list() if ref in (model.id, model.value)), None)
+    if found is None:
+        raise NotFound(f"no model {ref!r}", fix="List them at /api/v1/models")
+    return found
+
+
+async def default(models: Models) -> Model:
+    """The model of executions that name none; one that its upstream does not list is shown by its name alone."""
+    name = models.default()
+    found = next((model for model in await models.list() if name in (model.id, model.value)), None)
+    return found or Model(id=name, value=name, label=name, provider="custom")
+
+
+async def providers(models: Models) -> Sequence[JsonObject]:
+    """Each provider with the number of its models, in the order of their names."""
+    counts = Counter(model.provider for model in await models.list())
+    return [{"id": name, "name": name, "model_count": counts[name]} for name in sorted(counts)]

@@ -1,0 +1,143 @@
+"""From an `execute` request to all that a run needs: the agent as it is now, its tools, its queue, its workspace."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kubiya_workers.agent.skills import tools_for
+from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironment, Limits
+from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
+from kubiya_workers.contracts.executions import Execution, NewExecution, Status
+from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.queues import Queue
+from kubiya_workers.contracts.tools import ToolSpec, Workspace
+from kubiya_workers.contracts.wire import JsonObject
+
+from ..store import agents, environments, queues, skills, workers
+from ..store.database import Database
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything of a run that is settled before it is stored."""
+
+    entity: Agent
+    agent: AgentSpec
+    queue: Queue
+    workspace: Workspace
+    interactive: bool
+
+    @property
+    def task_queue(self) -> str:
+        return self.queue.task_queue_name
+
+    def execution(self, execution_id: ExecutionId, new: NewExecution, now: datetime) -> Execution:
+        return Execution(
+            id=execution_id,
+            execution_id=execution_id,
+            entity_id=self.entity.id,
+            entity_name=self.entity.name,
+            prompt=new.prompt,
+            system_prompt=self.agent.system_prompt or None,
+            status=Status.PENDING,
+            status_reason=f"a worker on queue {self.queue.name}",
+            model=self.agent.model,
+            execution_metadata={**new.user_metadata, **new.execution_metadata},
+            worker_queue_id=self.queue.id,
+            parent_execution_id=new.parent_execution_id,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+async def plan(database: Database, agent_ref: str, new: NewExecution, *, default_model: str) -> Plan:
+    """Settle what runs, where and with what.
+
+    Raises:
+        NotFound: no such agent or queue.
+        Conflict: no queue was named and none has a live worker.
+        Invalid: limits or a skill's configuration are wrong.
+    """
+    async with database.reading() as connection:
+        entity = await agents.find(connection, agent_ref)
+        if entity is None:
+            raise NotFound(f"no agent {agent_ref!r}", fix="List them with: kubiya agent list")
+        queue = await _queue(connection, new.worker_queue_id)
+        tools = await _tools(connection, entity)
+        environment = await environments.get(connection, queue.environment_id)
+    spec = _agent_spec(entity, new, tools, default_model)
+    layers = [environment.execution_environment if environment else None, entity.execution_environment]
+    return Plan(
+        entity=entity,
+        agent=spec,
+        queue=queue,
+        workspace=_workspace(*layers, new.execution_environment),
+        interactive=bool(new.execution_metadata.get("interactive", False)),
+    )
+
+
+async def _queue(connection: AsyncConnection, named: str | None) -> Queue:
+    if named is not None:
+        found = await queues.find(connection, named)
+        if found is None:
+            raise NotFound(
+                f"no worker queue {named!r}",
+                fix=f"Start a worker on it: kubiya worker start --queue-id={named} --type=local",
+            )
+        return found
+    served = await workers.queue_of_newest_live(connection)
+    found = await queues.find(connection, served) if served else None
+    if found is None:
+        raise Conflict(
+            "no worker is live on any queue",
+            fix="Run it on this machine with --local, or start a worker: "
+            "kubiya worker start --queue-id=my-queue --type=local",
+        )
+    return found
+
+
+async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:
+    tools: dict[str, ToolSpec] = {}
+    for skill_id in agent.skill_ids:
+        skill = await skills.find(connection, skill_id)
+        if skill is None:
+            raise Conflict(f"agent {agent.name!r} has a skill {skill_id!r} that does not exist any more")
+        if skill.enabled:
+            tools |= {tool.name: tool for tool in tools_for(skill.type, skill.configuration)}
+    return tuple(tools.values())
+
+
+def _agent_spec(entity: Agent, new: NewExecution, tools: tuple[ToolSpec, ...], default_model: str) -> AgentSpec:
+    return AgentSpec(
+        name=entity.name,
+        system_prompt=new.system_prompt or entity.system_prompt or "",
+        model=new.model or entity.model_id or default_model,
+        tools=tools,
+        limits=_limits({**entity.configuration.get("limits", {}), **new.limits}),
+        temperature=entity.llm_config.get("temperature"),
+        max_output_tokens=entity.llm_config.get("max_tokens"),
+    )
+
+
+def _limits(wanted: JsonObject) -> Limits:
+    unknown = wanted.keys() - Limits.model_fields.keys()
+    if unknown:
+        raise Invalid(f"unknown limit {min(unknown)!r}", fix="Known limits: " + ", ".join(Limits.model_fields))
+    try:
+        return Limits.model_validate(wanted)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Invalid(f"limit {first['loc'][0]}: {first['msg']}") from None
+
+
+def _workspace(*layers: ExecutionEnvironment | None) -> Workspace:
+    """Later layers win: the environment's, then the agent's, then the request's own."""
+    present = [layer for layer in layers if layer is not None]
+    directories = [layer.working_dir for layer in present if layer.working_dir]
+    return Workspace(
+        working_dir=directories[-1] if directories else None,
+        env_vars={name: value for layer in present for name, value in layer.env_vars.items()},
+        secrets=tuple(name for layer in present for name in layer.secrets),
+    )

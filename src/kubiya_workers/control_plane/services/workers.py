@@ -1,0 +1,224 @@
+"""Workers: they register, beat and leave; one that goes silent is lost, and its token with it.
+
+    register → active ⇄ draining → disconnected
+                  └── 3 heartbeats missed ──→ lost
+
+A worker that is no longer live is told so by 401 (its token is revoked) or 409, and registers anew.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
+from kubiya_workers.contracts.errors import Conflict, Forbidden, Invalid, NotFound
+from kubiya_workers.contracts.ids import KeyId, WorkerId, new_id
+from kubiya_workers.contracts.keys import Caller, Key, Scope
+from kubiya_workers.contracts.queues import NewQueue, Queue
+from kubiya_workers.contracts.workers import (
+    Disconnect,
+    Heartbeat,
+    Registration,
+    SystemInfo,
+    Worker,
+    WorkerStatus,
+)
+from kubiya_workers.control_plane import auth as credentials
+from kubiya_workers.control_plane.auth import Auth
+from kubiya_workers.control_plane.store import environments as environment_store
+from kubiya_workers.control_plane.store import keys
+from kubiya_workers.control_plane.store import queues as queue_store
+from kubiya_workers.control_plane.store import workers as store
+from kubiya_workers.control_plane.store.database import Database
+from kubiya_workers.control_plane.store.workers import Pulse
+
+from . import environments, queues
+from .enrolment import Enrolled
+from .names import check_name
+
+MISSED_BEATS = 3
+"""So many heartbeats in a row must be missed before a worker counts as lost."""
+TOKENS_KEPT = timedelta(days=1)
+
+
+async def register(database: Database, caller: Caller, queue_ref: str, asked: Registration) -> Enrolled:
+    """Make a worker on a queue, with a token of its own; a queue of an unknown name is made.
+
+    Raises:
+        Forbidden: the caller is a worker's token, or a key for another queue.
+        Invalid: `queue_ref` names no queue and cannot name a new one.
+        NotFound: no such environment to make the queue in.
+        Conflict: the queue has its full number of workers.
+    """
+    if caller.worker_id is not None:
+        raise Forbidden("a worker's own token cannot register workers", fix="Use the key that it was started with.")
+    async with database.writing() as connection:
+        queue = await _queue(connection, queue_ref, asked.environment_name or DEFAULT_ENVIRONMENT)
+        _check_queue(caller, queue)
+        await _check_room(connection, queue)
+        environment = await environment_store.get(connection, queue.environment_id)
+        worker = _worker(queue, asked)
+        interval = asked.heartbeat_interval or queue.heartbeat_interval
+        await store.insert(connection, worker, heartbeat_interval=interval)
+        token = await _give_token(connection, worker)
+    name = environment.name if environment else DEFAULT_ENVIRONMENT
+    return Enrolled(worker=worker, token=token, queue=queue, environment_name=name, heartbeat_interval=interval)
+
+
+async def list_(database: Database, *, live: bool | None, skip: int, limit: int) -> Sequence[Worker]:
+    """Newest first."""
+    async with database.reading() as connection:
+        return await store.list_(connection, live=live, skip=skip, limit=limit)
+
+
+async def get(database: Database, worker_id: WorkerId) -> Worker:
+    """Raises `NotFound`."""
+    async with database.reading() as connection:
+        return await _find(connection, worker_id)
+
+
+async def beat(database: Database, caller: Caller, worker_id: WorkerId, heartbeat: Heartbeat) -> None:
+    """Note that a worker lives.
+
+    Raises:
+        Forbidden: the caller is another worker.
+        Invalid: a heartbeat that says its sender is gone.
+        NotFound, Conflict: there is no such worker, or it is not live any more; it has to register anew.
+    """
+    credentials.check_own_worker(caller, worker_id)
+    if not heartbeat.status.is_live:
+        raise Invalid(f"a heartbeat cannot say {heartbeat.status}", fix="Post to /disconnect to leave.")
+    async with database.writing() as connection:
+        if not await store.beat(connection, worker_id, heartbeat, datetime.now(UTC)):
+            worker = await _find(connection, worker_id)
+            raise Conflict(f"worker {worker_id} is {worker.status}", fix="Register again.")
+
+
+async def disconnect(database: Database, auth: Auth, caller: Caller, worker_id: WorkerId, leave: Disconnect) -> None:
+    """A worker leaves: its token ends with this. Leaving twice is fine.
+
+    Raises:
+        Forbidden: the caller is another worker.
+        NotFound: no such worker.
+    """
+    credentials.check_own_worker(caller, worker_id)
+    async with database.writing() as connection:
+        worker = await _find(connection, worker_id)
+        reason = leave.reason if leave.error_message is None else f"{leave.reason}: {leave.error_message}"
+        await _end(connection, worker, WorkerStatus.DISCONNECTED, datetime.now(UTC), reason)
+    auth.forget_worker(worker_id)
+
+
+async def mark_lost(database: Database, now: datetime, *, auth: Auth | None = None) -> list[WorkerId]:
+    """Mark the workers that missed their heartbeats as lost, and revoke their tokens; those marked just now.
+
+    With `auth`, this process refuses their tokens at once, and not only when it has forgotten them.
+    """
+    async with database.reading() as connection:
+        silent = [pulse for pulse in await store.pulses(connection) if is_lost(pulse, now)]
+    return [pulse.id for pulse in silent if await _lose(database, auth, pulse, now)]
+
+
+def is_lost(pulse: Pulse, now: datetime) -> bool:
+    """Whether a worker has missed so many heartbeats that its work must go on elsewhere."""
+    return now - pulse.last_heartbeat > MISSED_BEATS * timedelta(seconds=pulse.heartbeat_interval)
+
+
+async def _lose(database: Database, auth: Auth | None, pulse: Pulse, now: datetime) -> bool:
+    async with database.writing() as connection:
+        worker = await _find(connection, pulse.id)
+        reason = f"{MISSED_BEATS} heartbeats missed"
+        # It may have been heard since it was read: then it is not lost.
+        lost = await _end(connection, worker, WorkerStatus.LOST, now, reason, unheard_since=pulse.last_heartbeat)
+        await keys.forget_revoked_tokens(connection, now - TOKENS_KEPT)
+    if lost and auth is not None:
+        auth.forget_worker(pulse.id)
+    return lost
+
+
+async def _end(
+    connection: AsyncConnection,
+    worker: Worker,
+    status: WorkerStatus,
+    now: datetime,
+    reason: str,
+    *,
+    unheard_since: datetime | None = None,
+) -> bool:
+    if not await store.end(connection, worker.id, status, now, reason=reason, unheard_since=unheard_since):
+        return False
+    await keys.revoke_worker(connection, worker.id, now)
+    queue = await queue_store.find(connection, worker.queue_id)
+    if queue is not None and _goes_with_its_workers(queue) and await queues.is_unused(connection, queue.id):
+        await queues.drop(connection, queue.id)
+    return True
+
+
+def _goes_with_its_workers(queue: Queue) -> bool:
+    return queue.ephemeral and not queue.auto_cleanup_after_seconds
+
+
+async def _queue(connection: AsyncConnection, ref: str, environment: str) -> Queue:
+    found = await queue_store.find(connection, ref)
+    if found is None:
+        check_name("a worker queue", ref)
+        owner = await environments.find(connection, environment)
+        return await queues.add(connection, owner.id, NewQueue(name=ref))
+    await queue_store.lock(connection, found.id)
+    return found
+
+
+def _check_queue(caller: Caller, queue: Queue) -> None:
+    if caller.scope is Scope.WORKER and caller.queue_id not in (None, queue.id):
+        raise Forbidden(f"this key registers workers of another queue than {queue.name!r}")
+
+
+async def _check_room(connection: AsyncConnection, queue: Queue) -> None:
+    if queue.max_workers is None:
+        return
+    live = await store.count_live(connection, queue.id)
+    if live >= queue.max_workers:
+        raise Conflict(
+            f"worker queue {queue.name!r} has {live} of at most {queue.max_workers} workers",
+            fix="Stop one of them, or raise the queue's max_workers.",
+        )
+
+
+def _worker(queue: Queue, asked: Registration) -> Worker:
+    system, now = asked.system_info or SystemInfo(), datetime.now(UTC)
+    return Worker(
+        id=WorkerId(new_id()),
+        queue_id=queue.id,
+        queue_name=queue.name,
+        environment_id=queue.environment_id,
+        status=WorkerStatus.ACTIVE,
+        hostname=system.hostname,
+        pid=system.pid,
+        version=asked.worker_sdk_version,
+        system_info=system.model_dump(exclude_none=True),
+        registered_at=now,
+        last_heartbeat=now,
+    )
+
+
+async def _give_token(connection: AsyncConnection, worker: Worker) -> str:
+    token = credentials.new_key()
+    key = Key(
+        id=KeyId(new_id()),
+        name=f"worker {worker.id}",
+        scope=Scope.WORKER,
+        prefix=credentials.shown_prefix(token),
+        worker_id=worker.id,
+        queue_id=worker.queue_id,
+        created_at=worker.registered_at,
+    )
+    await keys.insert(connection, key, credentials.digest(token))
+    return token
+
+
+async def _find(connection: AsyncConnection, worker_id: WorkerId) -> Worker:
+    worker = await store.get(connection, worker_id)
+    if worker is None:
+        raise NotFound(f"no worker {worker_id}", fix="Register it again.")
+    return worker

@@ -1,0 +1,165 @@
+"""The statements of executions. Which change is allowed is the service's business, not theirs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import Unpack
+
+from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
+from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
+from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.tools import Workspace
+from kubiya_workers.contracts.wire import JsonObject
+
+from .dialects import without_nul
+from .errors import taken
+from .tables import executions
+
+_INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq")
+_SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
+_OPEN = [status.value for status in Status if not status.is_terminal]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """An execution with all that its run needs. The workspace holds secrets: it is never shown."""
+
+    execution: Execution
+    workspace: Workspace
+    run_start: RunStart
+    task_queue_name: str
+
+
+class Changes(TypedDict, total=False):
+    """The columns that change in an execution's life."""
+
+    status: Status
+    status_reason: str | None
+    response: str | None
+    error_message: str | None
+    failure_reason: FailureReason | None
+    model: str | None
+    usage: Usage
+    execution_metadata: JsonObject
+    workspace: Workspace
+    worker_queue_id: QueueId | None
+    worker_id: WorkerId | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    updated_at: datetime
+
+
+async def insert(
+    connection: AsyncConnection,
+    execution: Execution,
+    *,
+    workspace: Workspace,
+    run_start: RunStart,
+    task_queue_name: str,
+) -> None:
+    """Raises `Conflict` when the execution is stored already."""
+    fields = {name: getattr(execution, name) for name in Execution.model_fields if name != "execution_id"}
+    fields |= {"workspace": workspace, "run_start": run_start, "task_queue_name": task_queue_name, "last_seq": 0}
+    with taken(f"execution {execution.id}"):
+        await connection.execute(sa.insert(executions).values(_columns(fields)))
+
+
+async def get(connection: AsyncConnection, execution_id: ExecutionId) -> Execution | None:
+    row = (await connection.execute(sa.select(*_SHOWN).where(executions.c.id == execution_id))).mappings().first()
+    return None if row is None else _execution(row)
+
+
+async def get_run(connection: AsyncConnection, execution_id: ExecutionId) -> StoredRun | None:
+    row = (await connection.execute(sa.select(executions).where(executions.c.id == execution_id))).mappings().first()
+    return None if row is None else _run(row)
+
+
+async def lock_status(connection: AsyncConnection, execution_id: ExecutionId) -> Status | None:
+    """The status, held until the transaction ends; None when there is no such execution."""
+    query = sa.select(executions.c.status).where(executions.c.id == execution_id).with_for_update()
+    status = (await connection.execute(query)).scalar_one_or_none()
+    return None if status is None else Status(status)
+
+
+async def update(connection: AsyncConnection, execution_id: ExecutionId, **changes: Unpack[Changes]) -> None:
+    """Change these columns; `updated_at` is now unless it is given."""
+    values = _columns({"updated_at": datetime.now(UTC), **changes})
+    await connection.execute(sa.update(executions).where(executions.c.id == execution_id).values(values))
+
+
+async def list_(
+    connection: AsyncConnection,
+    *,
+    status: str | None = None,
+    agent_id: str | None = None,
+    team_id: str | None = None,
+    execution_type: str | None = None,
+    queue_id: str | None = None,
+    skip: int = 0,
+    limit: int | None = None,
+) -> Sequence[Execution]:
+    """Newest first; a filter that is None filters nothing, `limit` None means all."""
+    query = sa.select(*_SHOWN).order_by(executions.c.created_at.desc(), executions.c.id).offset(skip).limit(limit)
+    wanted = {
+        executions.c.status: status,
+        executions.c.execution_type: execution_type,
+        executions.c.worker_queue_id: queue_id,
+    }
+    query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+    for kind, entity_id in (("agent", agent_id), ("team", team_id)):
+        if entity_id is not None:
+            query = query.where(executions.c.execution_type == kind, executions.c.entity_id == entity_id)
+    return [_execution(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def list_open(connection: AsyncConnection) -> Sequence[StoredRun]:
+    """Every run that is not over, oldest first."""
+    query = sa.select(executions).where(executions.c.status.in_(_OPEN)).order_by(executions.c.created_at)
+    return [_run(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def count_by_status(connection: AsyncConnection, queue_id: QueueId) -> Mapping[Status, int]:
+    """How many executions of a queue are in each status; a status that none is in is absent."""
+    query = sa.select(executions.c.status, sa.func.count()).where(executions.c.worker_queue_id == queue_id)
+    rows = await connection.execute(query.group_by(executions.c.status))
+    return {Status(status): count for status, count in rows}
+
+
+async def delete(connection: AsyncConnection, execution_id: ExecutionId) -> None:
+    """The execution and its events."""
+    await connection.execute(sa.delete(executions).where(executions.c.id == execution_id))
+
+
+def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _column(value) for name, value in fields.items()}
+
+
+def _column(value: Any) -> Any:
+    match value:
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case Status() | FailureReason():
+            return value.value
+        case str():
+            return without_nul(value)
+        case _:
+            return value
+
+
+def _execution(row: RowMapping) -> Execution:
+    return Execution.model_validate({**row, "execution_id": row["id"], "usage": row["usage"] or {}})
+
+
+def _run(row: RowMapping) -> StoredRun:
+    return StoredRun(
+        execution=_execution(row),
+        workspace=Workspace.model_validate(row["workspace"] or {}),
+        run_start=RunStart.model_validate(row["run_start"]),
+        task_queue_name=row["task_queue_name"],
+    )

@@ -1,0 +1,107 @@
+"""The statements of workers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kubiya_workers.contracts.ids import QueueId, WorkerId
+from kubiya_workers.contracts.workers import Heartbeat, Worker, WorkerStatus
+
+from .queues import LIVE
+from .tables import workers
+
+_SHOWN = [column for column in workers.c if column.name != "heartbeat_interval"]
+_IS_LIVE = workers.c.status.in_(LIVE)
+
+
+class Pulse(NamedTuple):
+    """When a live worker was heard last, and how often (in seconds) it should be."""
+
+    id: WorkerId
+    last_heartbeat: datetime
+    heartbeat_interval: int
+
+
+async def insert(connection: AsyncConnection, worker: Worker, *, heartbeat_interval: int) -> None:
+    row = {**worker.model_dump(), "status": worker.status.value, "heartbeat_interval": heartbeat_interval}
+    await connection.execute(sa.insert(workers).values(row))
+
+
+async def get(connection: AsyncConnection, worker_id: WorkerId) -> Worker | None:
+    row = (await connection.execute(sa.select(*_SHOWN).where(workers.c.id == worker_id))).mappings().first()
+    return None if row is None else Worker.model_validate(dict(row))
+
+
+async def list_(
+    connection: AsyncConnection,
+    *,
+    queue_id: QueueId | None = None,
+    live: bool | None = None,
+    skip: int = 0,
+    limit: int | None = None,
+) -> Sequence[Worker]:
+    """Newest registration first; `live` None means live or not."""
+    query = sa.select(*_SHOWN).order_by(workers.c.registered_at.desc(), workers.c.id).offset(skip).limit(limit)
+    if queue_id is not None:
+        query = query.where(workers.c.queue_id == queue_id)
+    if live is not None:
+        query = query.where(_IS_LIVE if live else sa.not_(_IS_LIVE))
+    return [Worker.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
+
+
+async def count_live(connection: AsyncConnection, queue_id: QueueId) -> int:
+    query = sa.select(sa.func.count()).select_from(workers).where(workers.c.queue_id == queue_id, _IS_LIVE)
+    return (await connection.execute(query)).scalar_one()
+
+
+async def queue_of_newest_live(connection: AsyncConnection) -> QueueId | None:
+    """The queue of the worker that takes work and registered last; None when no worker does."""
+    active = workers.c.status == WorkerStatus.ACTIVE.value
+    query = sa.select(workers.c.queue_id).where(active).order_by(workers.c.registered_at.desc()).limit(1)
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def beat(connection: AsyncConnection, worker_id: WorkerId, beat: Heartbeat, now: datetime) -> bool:
+    """Note a heartbeat; False when there is no such live worker."""
+    values: dict[str, Any] = {
+        "status": beat.status.value,
+        "tasks_processed": beat.tasks_processed,
+        "current_task_id": beat.current_task_id,
+        "worker_metadata": beat.worker_metadata,
+        "last_heartbeat": now,
+    }
+    if beat.system_info is not None:
+        values["system_info"] = beat.system_info
+    changed = await connection.execute(sa.update(workers).where(workers.c.id == worker_id, _IS_LIVE).values(values))
+    return changed.rowcount > 0
+
+
+async def pulses(connection: AsyncConnection) -> Sequence[Pulse]:
+    """Of every live worker."""
+    query = sa.select(workers.c.id, workers.c.last_heartbeat, workers.c.heartbeat_interval).where(_IS_LIVE)
+    return [Pulse(*row) for row in await connection.execute(query)]
+
+
+async def end(
+    connection: AsyncConnection,
+    worker_id: WorkerId,
+    status: WorkerStatus,
+    now: datetime,
+    *,
+    reason: str,
+    unheard_since: datetime | None = None,
+) -> bool:
+    """Mark a live worker as gone; with `unheard_since`, only if it was not heard after that moment."""
+    query = sa.update(workers).where(workers.c.id == worker_id, _IS_LIVE)
+    if unheard_since is not None:
+        query = query.where(workers.c.last_heartbeat <= unheard_since)
+    values = {"status": status.value, "disconnected_at": now, "disconnect_reason": reason, "current_task_id": None}
+    return (await connection.execute(query.values(values))).rowcount > 0
+
+
+async def delete_gone(connection: AsyncConnection, queue_id: QueueId) -> None:
+    """Delete the rows of a queue's workers that are not live."""
+    await connection.execute(sa.delete(workers).where(workers.c.queue_id == queue_id, sa.not_(_IS_LIVE)))

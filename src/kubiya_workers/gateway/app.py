@@ -1,0 +1,177 @@
+"""The routes of the gateway, and the gateway itself: what the composition root builds, starts, mounts and closes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from pydantic_core import from_json, to_json
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kubiya_workers.contracts.errors import Invalid, Refusal
+from kubiya_workers.contracts.ids import new_id
+from kubiya_workers.contracts.keys import Caller
+from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.settings.server import GatewaySettings
+
+from . import offline
+from .catalogue import Catalogue, Target
+from .config import Upstream, entries_of
+from .exchange import ClientLeft, key_of, read_body, send_json, send_refusal, send_start, while_connected
+from .forward import Call, forward, http_client
+
+_CHUNKS_A_TURN = 32
+
+Authenticate = Callable[[str], Awaitable[Caller]]
+"""From a key to who bears it; raises contracts.errors.Unauthorized or Forbidden."""
+
+
+class Meter(Protocol):
+    """Told of every call that was answered; `latency_ms` is from the request to the end of the answer."""
+
+    async def record(self, caller: Caller, model: str, usage: Usage, latency_ms: float) -> None: ...
+
+
+class Gateway:
+    """The upstreams of one control plane and the connections to them. Used inside a running event loop."""
+
+    def __init__(self, settings: GatewaySettings, *, read_timeout_s: float = 600.0) -> None:
+        self._http = http_client(read_timeout_s)
+        self.catalogue = Catalogue(tuple(map(Upstream.of, entries_of(settings))), settings.model, self._http)
+
+    async def start(self) -> None:
+        """Begin to look for models; returns at once."""
+        self.catalogue.start()
+
+    async def close(self) -> None:
+        await self.catalogue.close()
+        await self._http.aclose()
+
+    async def answer(self, path: str, request: "ModelRequest", send: Send) -> tuple[str, Usage]:
+        """Answer one call to `path` (`/chat/completions`, `/embeddings`); the model that served it and what it used.
+
+        Raises:
+            Refusal: the call goes nowhere; nothing was sent yet.
+        """
+        target = await self.catalogue.resolve(request.model or self.catalogue.default())
+        if target.upstream is None:
+            return target.model, await _answer_offline(path, request, send)
+        call = Call(target.upstream, path, request.body_for(target))
+        return target.model, await forward(self._http, call, send)
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A request as it came in: its bytes, and the object that they say."""
+
+    raw: bytes
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, raw: bytes) -> "ModelRequest":
+        """
+        Raises:
+            Invalid: the body is not a JSON object, or its `model` or `messages` are of the wrong type.
+        """
+        try:
+            value: object = from_json(raw)
+        except ValueError as error:
+            raise Invalid(f"the body is not valid JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise Invalid("the body is not a JSON object")
+        fields = cast(dict[str, Any], value)
+        if not isinstance(fields.get("model", ""), str):
+            raise Invalid("`model` is not a text")
+        if not isinstance(fields.get("messages", []), list):
+            raise Invalid("`messages` is not a list")
+        return cls(raw, fields)
+
+    @property
+    def model(self) -> str:
+        return self.fields.get("model", "")
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.fields.get("stream"))
+
+    def body_for(self, target: Target) -> bytes:
+        """The bytes for the upstream: its name for the model, and a stream that ends with its usage.
+
+        The usual body is not encoded again: what is missing is put in before its last brace.
+        """
+        renamed = {} if self.model == target.model else {"model": target.model}
+        options = self.fields.get("stream_options")
+        if not self.streamed or (isinstance(options, dict) and "include_usage" in options):
+            return to_json({**self.fields, **renamed}) if renamed else self.raw
+        if renamed or "stream_options" in self.fields:
+            given = cast(dict[str, Any], options) if isinstance(options, dict) else {}
+            return to_json({**self.fields, **renamed, "stream_options": {**given, "include_usage": True}})
+        return self.raw.rstrip()[:-1] + b',"stream_options":{"include_usage":true}}'
+
+
+async def _answer_offline(path: str, request: ModelRequest, send: Send) -> Usage:
+    if path != "/chat/completions":
+        raise Invalid("the offline model only answers chat completions", fix="configure a model server")
+    reply = offline.reply_to(request.fields)
+    call_id, created = f"chatcmpl-{new_id()}", int(time.time())
+    if request.streamed:
+        await send_start(send, 200, [(b"content-type", b"text/event-stream; charset=utf-8")])
+        for count, chunk in enumerate(offline.chunks(reply, request.fields, call_id=call_id, created=created)):
+            if count % _CHUNKS_A_TURN == 0:
+                # Nothing here waits for the network: let other requests, and this client's leaving, have their turn.
+                await asyncio.sleep(0)
+            event = b"data: " + to_json(chunk) + b"\n\n"
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+    else:
+        await send_json(send, offline.completion(reply, request.fields, call_id=call_id, created=created))
+    counted = offline.usage_for(reply, request.fields)
+    return Usage(input_tokens=counted["prompt_tokens"], output_tokens=counted["completion_tokens"])
+
+
+class _ModelCall:
+    """The endpoint of one path: plain ASGI, so that nothing stands between a token and its reader."""
+
+    def __init__(self, path: str, gateway: Gateway, authenticate: Authenticate, meter: Meter | None) -> None:
+        self._path, self._gateway, self._authenticate, self._meter = path, gateway, authenticate, meter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.perf_counter()
+        try:
+            caller = await self._authenticate(key_of(scope))
+            request = ModelRequest.of(await read_body(scope, receive))
+            async with while_connected(receive, send) as connected_send:
+                model, usage = await self._gateway.answer(self._path, request, connected_send)
+        except Refusal as refusal:
+            await send_refusal(send, refusal)
+        except ClientLeft:
+            return
+        else:
+            if self._meter is not None:
+                await self._meter.record(caller, model, usage, (time.perf_counter() - begun) * 1000)
+
+
+class _Models:
+    """The models in OpenAI's shape."""
+
+    def __init__(self, gateway: Gateway, authenticate: Authenticate) -> None:
+        self._gateway, self._authenticate = gateway, authenticate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._authenticate(key_of(scope))
+            models = await self._gateway.catalogue.list()
+        except Refusal as refusal:
+            await send_refusal(send, refusal)
+            return
+        data = [{"id": m.id, "object": "model", "created": 0, "owned_by": m.provider} for m in models]
+        await send_json(send, {"object": "list", "data": data})
+
+
+def router(gateway: Gateway, authenticate: Authenticate, meter: Meter | None = None) -> ASGIApp:
+    """The gateway's routes, to be mounted at `/v1`. Starting and closing the gateway is the owner's business."""
+    calls = ("/chat/completions", "/embeddings")
+    routes = [Route(path, _ModelCall(path, gateway, authenticate, meter), methods=["POST"]) for path in calls]
+    return Router([*routes, Route("/models", _Models(gateway, authenticate), methods=["GET"])])

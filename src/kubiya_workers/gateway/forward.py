@@ -1,0 +1,171 @@
+"""A call passed on to an OpenAI-compatible server, and its answer passed back as it comes.
+
+No retries: whoever called decides. The upstream's key never leaves this process: it is cut out of what the upstream
+says, too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+from pydantic_core import from_json, to_json
+from starlette.types import Send
+
+from kubiya_workers.contracts.messages import Usage
+
+from .config import Upstream
+from .exchange import RawHeaders, problem, send_json, send_start, send_whole
+from .usage import StreamTail, usage_in
+
+_CONNECT_S = 5.0
+_WHOLE_LIMIT = 64 * 1024 * 1024
+_ERROR_LIMIT = 65_536
+_WORDS = 2000
+_PASSED_ON = (b"retry-after", b"content-encoding", b"x-request-id", b"openai-processing-ms", b"x-ratelimit-")
+_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def http_client(read_timeout_s: float) -> httpx.AsyncClient:
+    """The one client of the gateway. The read limit is the longest silence of an upstream, in seconds."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(read_timeout_s, connect=_CONNECT_S, pool=None),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30),
+        headers={"accept-encoding": "identity", "user-agent": "kubiya-gateway"},
+        # A proxy of the environment is for the world outside: never for a server on this machine.
+        mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
+    )
+
+
+@dataclass(frozen=True)
+class Call:
+    """What goes to an upstream: `path` under its base, and the body as bytes."""
+
+    upstream: Upstream
+    path: str
+    body: bytes
+
+
+async def forward(http: httpx.AsyncClient, call: Call, send: Send) -> Usage:
+    """Pass the call on and answer the client whatever comes of it; what the call used, zeros when it failed.
+
+    Cancel it to stop the upstream: its connection is closed then.
+    """
+    try:
+        response = await http.send(_request(http, call), stream=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        await _send_failure(send, call.upstream, error)
+        return Usage()
+    try:
+        if response.status_code >= 300:
+            await _send_error(send, response, call.upstream)
+            return Usage()
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            return await _pass_stream(send, response, call.upstream)
+        return await _pass_whole(send, response, call.upstream)
+    finally:
+        await response.aclose()
+
+
+def _request(http: httpx.AsyncClient, call: Call) -> httpx.Request:
+    headers = {"content-type": "application/json"}
+    if call.upstream.api_key:
+        headers["authorization"] = f"Bearer {call.upstream.api_key}"
+    return http.build_request("POST", f"{call.upstream.base_url}{call.path}", content=call.body, headers=headers)
+
+
+async def _pass_stream(send: Send, response: httpx.Response, upstream: Upstream) -> Usage:
+    await send_start(send, response.status_code, [*_STREAM_HEADERS, *_kept(response)])
+    tail = StreamTail()
+    try:
+        async for data in response.aiter_raw():
+            tail.feed(data)
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+    except httpx.HTTPError as error:
+        status, message = _explained(upstream, error)
+        last = b"data: " + to_json(problem(status, message, "upstream_broke_off")) + b"\n\n"
+        await send({"type": "http.response.body", "body": b"\n\n" + last, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    return tail.usage()
+
+
+async def _pass_whole(send: Send, response: httpx.Response, upstream: Upstream) -> Usage:
+    try:
+        body = await _read(response, _WHOLE_LIMIT)
+    except httpx.HTTPError as error:
+        await _send_failure(send, upstream, error)
+        return Usage()
+    kind = response.headers.get("content-type", "application/json").encode("latin-1")
+    await send_whole(send, response.status_code, [(b"content-type", kind), *_kept(response)], body)
+    return usage_in(body)
+
+
+async def _send_error(send: Send, response: httpx.Response, upstream: Upstream) -> None:
+    """The upstream's own error with its status, in the one shape of ours; a redirect is an error of configuration."""
+    try:
+        body = await _read(response, _ERROR_LIMIT)
+    except httpx.HTTPError:
+        body = b""
+    status = response.status_code
+    if status < 400:
+        status, words = 502, f"it redirects to {response.headers.get('location', 'elsewhere')}: check its base URL"
+    else:
+        words = _words(body) or f"HTTP {status}"
+    message = f"the upstream '{upstream.name}' refused the call: {_redacted(words, upstream)}"
+    await send_json(send, problem(status, message, "upstream_refused"), status, _kept(response))
+
+
+async def _send_failure(send: Send, upstream: Upstream, error: Exception) -> None:
+    status, message = _explained(upstream, error)
+    await send_json(send, problem(status, message, "upstream_unreachable"), status)
+
+
+def _explained(upstream: Upstream, error: Exception) -> tuple[int, str]:
+    """The status and the words for a call that got no answer, or only a part of one."""
+    what = f"the upstream '{upstream.name}' at {upstream.base_url}"
+    match error:
+        case httpx.ConnectTimeout():
+            return 504, f"{what} does not accept connections (waited {_CONNECT_S:g} s)"
+        case httpx.TimeoutException():
+            return 504, f"{what} went silent: nothing came from it within the time limit"
+        case httpx.ConnectError() | httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            return 502, _redacted(f"{what} cannot be reached: {error}", upstream)
+        case _:
+            return 502, _redacted(f"{what} broke off its answer: {error or type(error).__name__}", upstream)
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    """The body, up to the limit and the piece that goes over it."""
+    parts, size = list[bytes](), 0
+    async for data in response.aiter_raw():
+        parts.append(data)
+        size += len(data)
+        if size > limit:
+            break
+    return b"".join(parts)
+
+
+def _words(body: bytes) -> str:
+    """The message in an error body; the body itself when it is no JSON."""
+    text = body.decode("utf-8", "replace")
+    try:
+        found: object = from_json(text)
+    except ValueError:
+        found = text
+    for _ in range(4):
+        if not isinstance(found, dict):
+            break
+        fields = cast(dict[str, Any], found)
+        found = fields.get("error") or fields.get("message") or fields.get("detail") or ""
+    return " ".join(str(found).split())[:_WORDS]
+
+
+def _redacted(text: str, upstream: Upstream) -> str:
+    return text.replace(upstream.api_key, "***") if upstream.api_key else text
+
+
+def _kept(response: httpx.Response) -> RawHeaders:
+    return [(name.lower(), value) for name, value in response.headers.raw if name.lower().startswith(_PASSED_ON)]

@@ -1,0 +1,10 @@
+"""How a process of the product is started and, above all, ended.
+
+- `guard`: children that cannot outlive their owner, even when it is killed; `guardian` is the guard's own process.
+- `spec`, `ports`: what is to be started, and on which free port.
+- `local`: a worker as a process of this machine.
+- `server`: the embedded control plane: found, started on demand, shared and stopped.
+
+Flow: a command (`cli`) or a process (`worker`, `control_plane`) starts a child in a session of its own, has its guard
+adopt it, and ends it with `guard.end_group`. What has ended is released. Nothing here knows what a child does.
+"""

@@ -1,0 +1,62 @@
+"""What is to be started, and what a started server says of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from kubiya_workers.contracts.wire import Timestamp, Wire
+
+
+class ServerMode(StrEnum):
+    DAEMON = "daemon"
+    """Stays until it is told to stop."""
+    ON_DEMAND = "on-demand"
+    """Ends when the last command that uses it has ended, however that command ended."""
+    FOREGROUND = "foreground"
+    """Ends with its terminal; logs to it."""
+
+
+class ServerState(Wire):
+    """The embedded server of a home, as its state file tells; `process_start` tells a reused pid apart."""
+
+    pid: int
+    process_start: str
+    url: str
+    version: str
+    mode: ServerMode
+    started_at: Timestamp
+    temporal: str = ""
+
+
+class StartReport(Wire):
+    """The one line with which a starting server answers whoever started it: its state, or why it did not start."""
+
+    state: ServerState | None = None
+    first_key: str | None = None
+    """The admin key, in the start that made it, to be shown once."""
+    code: str = ""
+    detail: str = ""
+    fix: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A control plane that is there, and the key to it. `started`: it was not there before."""
+
+    url: str
+    key: str = field(repr=False)
+    started: bool = False
+    first_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class LocalWorker:
+    """A worker process of this machine. `env` comes on top of the user's own environment."""
+
+    queue: str
+    url: str
+    key: str = field(repr=False)
+    cwd: Path
+    single_execution: bool = False
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

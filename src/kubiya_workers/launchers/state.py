@@ -1,0 +1,79 @@
+"""The files by which the embedded server of a home and its users know each other."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kubiya_workers.settings.paths import Paths
+from kubiya_workers.settings.source import BadSetting
+
+from .guard import start_time
+from .spec import ServerState
+
+_LOG_LIMIT = 8 * 1024 * 1024
+
+
+def prepare(paths: Paths) -> None:
+    """Make the server's directory, private to the user.
+
+    Raises:
+        BadSetting: the home cannot be written.
+    """
+    try:
+        for directory in (paths.home, paths.server):
+            if not directory.is_dir():
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise unwritable(paths.home, error) from error
+    if not os.access(paths.server, os.W_OK | os.X_OK):
+        raise BadSetting(f"{paths.server} is not writable; set KUBIYA_HOME to a directory that is")
+
+
+def unwritable(path: Path, error: OSError) -> BadSetting:
+    return BadSetting(f"{path} cannot be written: {error.strerror}; set KUBIYA_HOME to a directory that can")
+
+
+def read(paths: Paths) -> ServerState | None:
+    """The running server of this home; None when there is none, or the one that the file tells of is dead."""
+    try:
+        state = ServerState.model_validate_json(paths.server_state.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return state if start_time(state.pid) == state.process_start else None
+
+
+def write(paths: Paths, state: ServerState) -> None:
+    """Say that the server is up, in one step: readers see all of it or nothing."""
+    fresh = paths.server_state.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(state.model_dump_json())
+    fresh.replace(paths.server_state)
+
+
+def clear(paths: Paths) -> None:
+    with contextlib.suppress(OSError):
+        paths.server_state.unlink(missing_ok=True)
+
+
+def open_log(paths: Paths) -> int:
+    """A descriptor that appends to the server's log; a log that has grown large is set aside first."""
+    log = paths.server_log
+    try:
+        if log.exists() and log.stat().st_size > _LOG_LIMIT:
+            log.replace(log.with_name(log.name + ".1"))
+        return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unwritable(log, error) from error
+
+
+def last_lines(log: Path, since: int, count: int = 5) -> str:
+    """What was logged after the first `since` bytes: its last lines, joined."""
+    try:
+        with log.open("rb") as file:
+            file.seek(since)
+            text = file.read()[-16_384:].decode(errors="replace")
+    except OSError:
+        return ""
+    return " / ".join(line.strip() for line in text.splitlines()[-count:] if line.strip())

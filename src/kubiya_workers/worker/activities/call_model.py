@@ -1,0 +1,79 @@
+"""One model call: streamed from the gateway, published as it comes, returned whole."""
+
+from temporalio import activity
+
+from kubiya_workers.contracts.activities import CALL_MODEL, ModelCall, ModelReply
+from kubiya_workers.contracts.events import MessageAdded, ModelStarted, UsageReported
+from kubiya_workers.contracts.messages import AssistantMessage, Usage
+
+from ..events.publisher import Publisher
+from ..models.client import ModelClient
+from .edge import edge
+from .steps import Steps
+
+
+class CallModel:
+    def __init__(self, steps: Steps, models: ModelClient, *, override: str | None) -> None:
+        self._steps = steps
+        self._models = models
+        self._override = override
+
+    @activity.defn(name=CALL_MODEL)
+    async def run(self, call: ModelCall) -> ModelReply:
+        steps, attempt = self._steps, activity.info().attempt
+        async with edge(steps.running, steps.tally, call.execution_id, f"model {call.model}", steps.timeout_s):
+            fact = await steps.finished(call.execution_id, call.step, attempt)
+            if isinstance(fact, MessageAdded):
+                return _reply_in(fact, call)
+            if self._override:
+                call = call.model_copy(update={"model": self._override})
+            return await self._complete(call, attempt)
+
+    async def _complete(self, call: ModelCall, attempt: int) -> ModelReply:
+        async with self._steps.publisher(call.execution_id, call.step, attempt) as publisher:
+            await publisher.fact(ModelStarted(step=call.step, attempt=attempt, model=call.model))
+            reply = await self._models.complete(call, publisher.on_model_delta)
+            await _publish(reply, call, attempt, publisher)
+            await publisher.flush()
+        return reply
+
+
+async def _publish(reply: ModelReply, call: ModelCall, attempt: int, publisher: Publisher) -> None:
+    usage = reply.usage
+    await publisher.fact(
+        UsageReported(
+            step=call.step,
+            attempt=attempt,
+            model=reply.model,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            cost_usd=usage.cost_usd or None,
+        )
+    )
+    await publisher.fact(
+        MessageAdded(
+            step=call.step,
+            attempt=attempt,
+            role="assistant",
+            message_id=f"msg-{call.step}",
+            content=reply.message.content,
+            reasoning=reply.message.reasoning,
+            tool_calls=reply.message.tool_calls,
+            finish_reason=reply.finish_reason,
+            model=reply.model,
+            usage=usage,
+        )
+    )
+
+
+def _reply_in(fact: MessageAdded, call: ModelCall) -> ModelReply:
+    """The reply that an earlier attempt stored before its worker was lost: the model is not asked, or paid, twice."""
+    message = AssistantMessage(content=fact.content, reasoning=fact.reasoning, tool_calls=fact.tool_calls)
+    return ModelReply(
+        message=message,
+        usage=fact.usage or Usage(),
+        model=fact.model or call.model,
+        finish_reason=fact.finish_reason or "stop",
+    )

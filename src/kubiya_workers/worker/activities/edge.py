@@ -1,0 +1,104 @@
+"""The edge of every activity: beats, the count, the log line, and what Temporal should do about a failure."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from kubiya_workers.contracts.errors import Conflict, Refusal
+from kubiya_workers.observability import logs
+
+from ..models.errors import UpstreamError
+from ..tally import Tally
+
+log = logs.get(__name__)
+
+BEAT_S = 1.0
+HANDED_BACK = "handed_back"
+STALE = "stale_attempt"
+
+
+@dataclass
+class Running:
+    """The activities that run in this process now, so that they can be given up together."""
+
+    tasks: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
+    given_up: str | None = None
+
+    def give_up(self, why: str) -> None:
+        """Cancel all of them: this worker's lease is over, and another one may begin them again."""
+        self.given_up = why
+        for task in self.tasks:
+            task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def edge(running: Running, tally: Tally, execution_id: str, what: str, timeout_s: float) -> AsyncGenerator[None]:
+    """Around one activity. `timeout_s` is the worker's own limit for a step.
+
+    Raises:
+        ApplicationError: retryable or not, with the delay that a server asked for.
+        asyncio.CancelledError: the run was cancelled.
+    """
+    task = asyncio.current_task()
+    assert task is not None, "an activity runs in a task"
+    began, failure = time.monotonic(), None
+    running.tasks.add(task)
+    tally.begin(execution_id)
+    beating = asyncio.create_task(_beat(), name="beat")
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except BaseException as error:
+        failure = _failure(error, running, timeout_s)
+        raise failure from error
+    finally:
+        beating.cancel()
+        running.tasks.discard(task)
+        seconds = time.monotonic() - began
+        tally.end(execution_id, ok=failure is None, seconds=seconds)
+        _say(what, execution_id, seconds, failure)
+
+
+async def _beat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(BEAT_S)
+
+
+def _say(what: str, execution_id: str, seconds: float, failure: BaseException | None) -> None:
+    said = log.bind(activity=what, execution_id=execution_id, duration=f"{seconds:.1f}s")
+    match failure:
+        case None:
+            said.info("Task completed")
+        case asyncio.CancelledError():
+            said.info("Task cancelled")
+        case _:
+            said.error("Activity failed", attempt=activity.info().attempt, reason=str(failure))
+
+
+def _failure(error: BaseException, running: Running, timeout_s: float) -> BaseException:
+    """What Temporal should hear. Retryability is decided here and nowhere else."""
+    match error:
+        case asyncio.CancelledError() if activity.is_worker_shutdown() or running.given_up:
+            why = running.given_up or "the worker is shutting down"
+            return ApplicationError(f"handed back: {why}", type=HANDED_BACK)
+        case TimeoutError():
+            return ApplicationError(f"it did not end within the worker's limit of {timeout_s:.0f} s", type="timeout")
+        case UpstreamError():
+            delay = None if error.retry_after is None else timedelta(seconds=error.retry_after)
+            return ApplicationError(
+                error.message, type="model_error", non_retryable=not error.retryable, next_retry_delay=delay
+            )
+        case Conflict():
+            # Another attempt has taken over, or the run is over: nothing of this one may count.
+            return ApplicationError(error.detail, type=STALE, non_retryable=True)
+        case Refusal():
+            return ApplicationError(error.detail, type=error.code)
+        case _:
+            return error

@@ -1,0 +1,33 @@
+"""What a step of any kind needs of this worker, and what an earlier attempt of it may have left behind."""
+
+from dataclasses import dataclass, field
+
+from kubiya_workers.client import events as event_log
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.events import Fact
+from kubiya_workers.contracts.ids import ExecutionId
+
+from ..events.publisher import Publisher
+from ..tally import Tally
+from ..workspaces import Workspaces
+from .edge import Running
+
+
+@dataclass
+class Steps:
+    """The worker as an activity sees it."""
+
+    client: ControlPlaneClient
+    workspaces: Workspaces
+    timeout_s: float
+    running: Running = field(default_factory=Running)
+    tally: Tally = field(default_factory=Tally)
+
+    def publisher(self, execution_id: ExecutionId, step: int, attempt: int) -> Publisher:
+        return Publisher(self.client.connection.http, execution_id, step=step, attempt=attempt)
+
+    async def finished(self, execution_id: ExecutionId, step: int, attempt: int) -> Fact | None:
+        """The closing fact that an earlier attempt stored before it was lost; a first attempt need not ask."""
+        if attempt == 1:
+            return None
+        return await event_log.step_result(self.client.connection.http, execution_id, step)

@@ -1,0 +1,48 @@
+"""Registration: a queue and a key go in, everything a worker is handed comes out."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import kubiya_workers
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.workers import Registered, Registration, SystemInfo
+from kubiya_workers.settings.worker import WorkerSettings
+
+
+async def register(settings: WorkerSettings) -> Registered:
+    """Introduce this process to the control plane.
+
+    Raises:
+        Refusal: the control plane does not answer, or refuses the key, the queue or one more worker.
+    """
+    introduction = Registration(
+        worker_sdk_version=kubiya_workers.__version__,
+        control_plane_url=settings.url,
+        system_info=system_info(settings.hostname),
+        environment_name=settings.environment,
+    )
+    async with ControlPlaneClient(settings.url, settings.key) as client:
+        return await client.workers.register(settings.queue, introduction)
+
+
+def system_info(hostname: str) -> SystemInfo:
+    return SystemInfo(
+        hostname=hostname,
+        platform=platform.platform(),
+        os_name=platform.system(),
+        os_version=platform.release(),
+        python_version=platform.python_version(),
+        pid=os.getpid(),
+        cwd=str(Path.cwd()),
+        cpu_count=os.cpu_count(),
+        memory_total=_memory_total(),
+    )
+
+
+def _memory_total() -> int | None:
+    """Bytes of memory of the machine, where the system tells."""
+    if sys.platform == "win32":
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,71 @@
+"""The sign of life, from a thread of its own: a busy event loop must not silence a worker, nor a dead one speak.
+
+The thread has an event loop and a connection of its own, and shares with the worker only plain numbers. It does not
+beat for a worker that is deaf: liveness is the last good poll and the loop's lag, not the thread's own pulse.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.errors import Conflict, Forbidden, NotFound, Refusal, Unauthorized
+from kubiya_workers.contracts.workers import Heartbeat, Registered
+from kubiya_workers.observability import logs
+
+from .contact import Contact
+
+log = logs.get(__name__)
+
+_GONE = (Unauthorized, Forbidden, NotFound, Conflict)
+"""Answers that mean: the control plane counts this worker as lost or gone."""
+
+
+class HeartbeatThread:
+    """Beats every `interval` seconds until `stop`. `on_gone` is called, on that thread, when we were given up."""
+
+    def __init__(
+        self,
+        registered: Registered,
+        contact: Contact,
+        *,
+        describe: Callable[[], Heartbeat],
+        on_gone: Callable[[str], None],
+    ) -> None:
+        self._registered = registered
+        self._contact = contact
+        self._describe = describe
+        self._on_gone = on_gone
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        asyncio.run(self._beat_for_ever())
+
+    async def _beat_for_ever(self) -> None:
+        async with ControlPlaneClient(self._registered.control_plane_url, self._registered.worker_token) as client:
+            while not self._stopped.is_set():
+                await self._beat(client)
+                await asyncio.to_thread(self._stopped.wait, self._contact.heartbeat_interval)
+
+    async def _beat(self, client: ControlPlaneClient) -> None:
+        if self._contact.is_deaf(time.monotonic()):
+            log.error("Heartbeat withheld: this worker does not poll")
+            return
+        try:
+            await client.workers.heartbeat(self._registered.worker_id, self._describe())
+        except _GONE as error:
+            self._on_gone(error.detail)
+            self._stopped.set()
+        except Refusal as error:
+            log.warning("Heartbeat failed", reason=error.detail)
+        else:
+            self._contact.control_plane = time.monotonic()

@@ -1,0 +1,90 @@
+"""What polls: one Temporal worker, opened and closed as often as this process needs it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from kubiya_workers.contracts.errors import Unavailable
+from kubiya_workers.workflows.execution import ExecutionWorkflow
+
+from .connection import Connection
+
+READY_TIMEOUT_S = 30.0
+_READY_POLL_S = 0.02
+# Beats travel every second, so that a cancelled tool hears of it within two.
+_BEAT_THROTTLE = timedelta(seconds=0.8)
+# How long a workflow task waits for a dead worker's cache before any other worker may take it.
+_STICKY_TIMEOUT = timedelta(seconds=3)
+
+# Imported once, outside: re-importing some 60 models into every workflow's sandbox costs 20 ms a run.
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "kubiya_workers.contracts", "kubiya_workers.agent"
+    )
+)
+
+
+class Runtime:
+    """Polls a queue between `open` and `close`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        activities: Sequence[Callable[..., Any]],
+        *,
+        max_activities: int,
+        max_workflows: int,
+        drain_s: float,
+    ) -> None:
+        self._connection = connection
+        self._worker = Worker(
+            connection.client,
+            task_queue=connection.task_queue,
+            workflows=[ExecutionWorkflow],
+            activities=activities,
+            workflow_runner=SANDBOX,
+            identity=connection.identity,
+            max_concurrent_activities=max_activities,
+            max_concurrent_workflow_tasks=max_workflows,
+            graceful_shutdown_timeout=timedelta(seconds=drain_s),
+            sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+            max_heartbeat_throttle_interval=_BEAT_THROTTLE,
+            default_heartbeat_throttle_interval=_BEAT_THROTTLE,
+        )
+        self._run: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start to poll; returns when the server has seen us poll.
+
+        Raises:
+            Unavailable: it did not within `READY_TIMEOUT_S`.
+        """
+        self._run = asyncio.create_task(self._worker.run(), name="temporal-worker")
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                while not await self._connection.is_polling():
+                    self._raise_if_failed()
+                    await asyncio.sleep(_READY_POLL_S)
+        except TimeoutError:
+            raise Unavailable(f"Temporal did not see this worker poll within {READY_TIMEOUT_S:.0f} s") from None
+
+    def _raise_if_failed(self) -> None:
+        if self._run is not None and self._run.done() and (error := self._run.exception()):
+            raise Unavailable(f"the Temporal worker failed: {error}") from error
+
+    @property
+    def failed(self) -> asyncio.Task[None]:
+        """Done only when polling ended by itself, which is a failure."""
+        assert self._run is not None, "open() first"
+        return self._run
+
+    async def close(self) -> None:
+        """Stop taking work, let what runs end within the drain time, hand back the rest."""
+        if self._run is None:
+            return
+        await self._worker.shutdown()
+        await asyncio.gather(self._run, return_exceptions=True)

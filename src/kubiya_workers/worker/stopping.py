@@ -1,0 +1,36 @@
+"""SIGTERM and SIGINT: the first one drains, the second one means now."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+
+class StopSignals:
+    """Set once by the first signal; `at_once` is called by the second."""
+
+    def __init__(self, at_once: Callable[[int], None]) -> None:
+        self._at_once = at_once
+        self._event = asyncio.Event()
+        self.reason = ""
+
+    def install(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._received, number)
+
+    def _received(self, number: signal.Signals) -> None:
+        if self._event.is_set():
+            self._at_once(128 + number)
+        self.request(number.name)
+
+    def request(self, reason: str) -> None:
+        if not self._event.is_set():
+            self.reason = reason
+            self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()

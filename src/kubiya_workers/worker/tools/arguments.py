@@ -1,0 +1,47 @@
+"""A model's arguments: raw text until they are JSON and fit the tool's schema."""
+
+import json
+from typing import Any, NoReturn, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from kubiya_workers.contracts.wire import JsonObject
+
+from .call import ToolFault
+
+_SHOWN = 500
+"""Characters of a complaint that are passed on: a validator quotes the value, which may be of any size."""
+
+
+def parse(text: str, schema: JsonObject) -> JsonObject:
+    """The arguments as an object that fits `schema`; no text at all is an empty object.
+
+    Raises:
+        ToolFault: they are not JSON, not an object, or break a rule; the message names the place and the rule.
+    """
+    try:
+        value: Any = json.loads(text if text.strip() else "{}", parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ToolFault(_advice(f"The arguments are not valid JSON: {error}", schema)) from None
+    problem = min(Draft202012Validator(schema).iter_errors(value), key=_depth, default=None)
+    if problem is not None:
+        raise ToolFault(_advice(f"The arguments do not fit: at {problem.json_path}: {problem.message}", schema))
+    if not isinstance(value, dict):
+        raise ToolFault(_advice("The arguments are not a JSON object.", schema))
+    return cast(JsonObject, value)
+
+
+def _depth(error: ValidationError) -> int:
+    return len(error.absolute_path)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _advice(problem: str, schema: JsonObject) -> str:
+    shown = problem if len(problem) <= _SHOWN else problem[:_SHOWN] + "…"
+    return f"{shown}\nNothing was run. Call the tool again with a JSON object that fits this schema: " + json.dumps(
+        schema
+    )

@@ -1,0 +1,199 @@
+"""Executions and workers as rows."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kubiya_workers.contracts.agents import AgentSpec
+from kubiya_workers.contracts.errors import Conflict
+from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
+from kubiya_workers.contracts.ids import EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
+from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.tools import Workspace
+from kubiya_workers.contracts.workers import Heartbeat, Worker, WorkerStatus
+from kubiya_workers.control_plane.store import executions, workers
+from kubiya_workers.control_plane.store.database import Database
+from kubiya_workers.control_plane.store.executions import StoredRun
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def run(minute: int = 0, **fields: Any) -> StoredRun:
+    execution_id = ExecutionId(new_id())
+    moment = NOW + timedelta(minutes=minute)
+    values: dict[str, Any] = {
+        "entity_id": "agent-1",
+        "status": Status.PENDING,
+        "created_at": moment,
+        "updated_at": moment,
+        **fields,
+    }
+    execution = Execution(id=execution_id, execution_id=execution_id, prompt="Run `ls`", **values)
+    start = RunStart(execution_id=execution_id, agent=AgentSpec(name="a", model="m"), prompt="Run `ls`")
+    return StoredRun(execution, Workspace(env_vars={"TOKEN": "x"}, secrets=("TOKEN",)), start, "queue-1")
+
+
+async def store(database: Database, *runs: StoredRun) -> None:
+    async with database.writing() as connection:
+        for made in runs:
+            await executions.insert(
+                connection,
+                made.execution,
+                workspace=made.workspace,
+                run_start=made.run_start,
+                task_queue_name=made.task_queue_name,
+            )
+
+
+async def test_a_run_comes_back_whole(database: Database) -> None:
+    made = run(execution_metadata={"a": [1]}, usage=Usage(input_tokens=3, cost_usd=0.25))
+    await store(database, made)
+    async with database.reading() as connection:
+        assert await executions.get(connection, made.execution.id) == made.execution
+        assert await executions.get_run(connection, made.execution.id) == made
+        assert await executions.list_open(connection) == [made]
+        assert await executions.lock_status(connection, made.execution.id) is Status.PENDING
+        assert await executions.get(connection, ExecutionId("nobody")) is None
+        assert await executions.get_run(connection, ExecutionId("nobody")) is None
+        assert await executions.lock_status(connection, ExecutionId("nobody")) is None
+    with pytest.raises(Conflict):
+        await store(database, made)
+
+
+async def test_changes_are_only_what_was_said(database: Database) -> None:
+    made = run()
+    await store(database, made)
+    usage = Usage(output_tokens=5)
+    async with database.writing() as connection:
+        await executions.update(
+            connection,
+            made.execution.id,
+            status=Status.FAILED,
+            failure_reason=FailureReason.TIMEOUT,
+            response="partial\0",
+            usage=usage,
+            workspace=Workspace(),
+            completed_at=NOW,
+            updated_at=NOW,
+        )
+    changed = {
+        "status": Status.FAILED,
+        "failure_reason": FailureReason.TIMEOUT,
+        "response": "partial\ufffd",
+        "usage": usage,
+        "completed_at": NOW,
+        "updated_at": NOW,
+    }
+    async with database.reading() as connection:
+        stored = await executions.get_run(connection, made.execution.id)
+        assert stored is not None
+        assert stored.execution == made.execution.model_copy(update=changed)
+        assert stored.workspace == Workspace()
+        assert await executions.list_open(connection) == []
+
+
+async def test_lists_are_filtered_newest_first(database: Database) -> None:
+    old = run(0, worker_queue_id="q1", status=Status.COMPLETED)
+    team = run(1, execution_type="team", entity_id="team-1", worker_queue_id="q1")
+    new = run(2, entity_id="agent-2", worker_queue_id="q2")
+    await store(database, old, team, new)
+    cases: list[tuple[dict[str, Any], list[StoredRun]]] = [
+        ({}, [new, team, old]),
+        ({"skip": 1, "limit": 1}, [team]),
+        ({"status": "completed"}, [old]),
+        ({"status": Status.PENDING}, [new, team]),
+        ({"agent_id": "agent-1"}, [old]),
+        ({"agent_id": "team-1"}, []),
+        ({"team_id": "team-1"}, [team]),
+        ({"execution_type": "agent"}, [new, old]),
+        ({"queue_id": "q1"}, [team, old]),
+    ]
+    async with database.reading() as connection:
+        for filters, expected in cases:
+            found = await executions.list_(connection, **filters)
+            assert list(found) == [made.execution for made in expected], filters
+        counts = await executions.count_by_status(connection, QueueId("q1"))
+    assert counts == {Status.COMPLETED: 1, Status.PENDING: 1}
+
+
+async def test_a_locked_status_is_not_changed_by_others(database: Database) -> None:
+    made, order = run(), list[str]()
+    await store(database, made)
+    held = asyncio.Event()
+
+    async def first() -> None:
+        async with database.writing() as connection:
+            await executions.lock_status(connection, made.execution.id)
+            held.set()
+            await asyncio.sleep(0.05)
+            order.append("first")
+            await executions.update(connection, made.execution.id, status=Status.RUNNING)
+
+    async def second() -> None:
+        await held.wait()
+        async with database.writing() as connection:
+            assert await executions.lock_status(connection, made.execution.id) is Status.RUNNING
+            order.append("second")
+
+    await asyncio.gather(first(), second())
+    assert order == ["first", "second"]
+
+
+async def test_a_deleted_execution_is_gone(database: Database) -> None:
+    made = run()
+    await store(database, made)
+    async with database.writing() as connection:
+        await executions.delete(connection, made.execution.id)
+        assert await executions.get(connection, made.execution.id) is None
+
+
+def worker(queue: str = "q1", minute: int = 0) -> Worker:
+    moment = NOW + timedelta(minutes=minute)
+    return Worker(
+        id=WorkerId(new_id()),
+        queue_id=QueueId(queue),
+        queue_name=queue,
+        environment_id=EnvironmentId("e"),
+        status=WorkerStatus.ACTIVE,
+        hostname="h",
+        pid=7,
+        system_info={"cpu_count": 2},
+        registered_at=moment,
+        last_heartbeat=moment,
+    )
+
+
+async def test_workers_live_and_go(database: Database) -> None:
+    old, new = worker("q1"), worker("q2", minute=1)
+    async with database.writing() as connection:
+        for made in (old, new):
+            await workers.insert(connection, made, heartbeat_interval=30)
+        assert await workers.list_(connection) == [new, old]
+        assert await workers.queue_of_newest_live(connection) == "q2"
+        assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.DRAINING, tasks_processed=4), NOW)
+        assert await workers.queue_of_newest_live(connection) == "q1"
+        assert await workers.end(connection, old.id, WorkerStatus.DISCONNECTED, NOW, reason="bye")
+        assert not await workers.end(connection, old.id, WorkerStatus.LOST, NOW, reason="again")
+        assert not await workers.beat(connection, old.id, Heartbeat(), NOW)
+        assert await workers.queue_of_newest_live(connection) is None
+    async with database.writing() as connection:
+        gone = await workers.get(connection, old.id)
+        assert gone is not None
+        assert (gone.status, gone.disconnect_reason, gone.disconnected_at) == (WorkerStatus.DISCONNECTED, "bye", NOW)
+        assert [pulse.id for pulse in await workers.pulses(connection)] == [new.id]
+        assert [found.id for found in await workers.list_(connection, live=False)] == [old.id]
+        assert [found.id for found in await workers.list_(connection, live=True, queue_id=new.queue_id)] == [new.id]
+        await workers.delete_gone(connection, QueueId("q1"))
+        assert await workers.get(connection, old.id) is None
+
+
+async def test_a_worker_heard_meanwhile_is_not_ended(database: Database) -> None:
+    made = worker()
+    async with database.writing() as connection:
+        await workers.insert(connection, made, heartbeat_interval=30)
+        await workers.beat(connection, made.id, Heartbeat(), NOW + timedelta(seconds=1))
+        lost = await workers.end(connection, made.id, WorkerStatus.LOST, NOW, reason="silent", unheard_since=NOW)
+        assert not lost
+        assert await workers.count_live(connection, made.queue_id) == 1
