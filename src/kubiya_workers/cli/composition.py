@@ -16,7 +16,8 @@ from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
 from kubiya_workers.control_plane.reconcile import Reconciler
-from kubiya_workers.control_plane.routes.executions import router as execution_routes
+from kubiya_workers.control_plane.routes import executions as execution_routes
+from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
 from kubiya_workers.control_plane.services.objects import ObjectStore
@@ -74,8 +75,8 @@ async def control_plane(
             models=gateway.catalogue,
             auth=Auth(database),
         )
-        app = build(plane, mounts={"/v1": router(gateway, plane.auth.authenticate_key)})
-        app.include_router(execution_routes(executions))
+        routers = (execution_routes.router(executions), streams.router(executions.record))
+        app = build(plane, routers=routers, mounts={"/v1": router(gateway, plane.auth.authenticate_key)})
         await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
         yield Running(_url(settings.host, listener), reached.host or "", first.created)
 

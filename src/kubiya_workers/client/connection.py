@@ -33,6 +33,7 @@ class Connection:
         if not (key.isascii() and key.isprintable()):
             raise Unauthorized("the key holds characters that no key has", fix="Set KUBIYA_API_KEY to the key alone.")
         self.http = httpx.AsyncClient(
+            base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=TIMEOUT,
             # A proxy for the outside world has no business between a machine and itself.

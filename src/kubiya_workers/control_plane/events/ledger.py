@@ -59,15 +59,15 @@ class Ledger:
         step, attempt = event.step, event.attempt
         if attempt < self.attempt(step):
             raise Conflict(f"attempt {attempt} of step {step} is stale: attempt {self.attempt(step)} has begun")
-        delta = is_delta(event)
-        if not delta and self.knows(fact_key(cast(Fact, event))):
+        closed = self.closed_by(step)
+        sent_again = closed == attempt if is_delta(event) else self.knows(fact_key(cast(Fact, event)))
+        if sent_again:
             return False
         if self.ended:
             raise Conflict("the run is over: nothing can be added to its log")
-        closed = self.closed_by(step)
         if closed is not None and closed != attempt:
             raise Conflict(f"step {step} was already finished by attempt {closed}")
-        return closed is None or not delta
+        return True
 
     def note_fact(self, key: str, step: int, attempt: int, *, closes: bool) -> None:
         self._keys.add(key)

@@ -22,7 +22,7 @@ from ..services.runs import plan
 
 def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after the other
     """The routes, working on this service."""
-    routes = APIRouter(prefix="/api/v1", tags=["executions"])
+    routes = APIRouter(tags=["executions"])
 
     @routes.post("/agents/{agent}/execute")
     async def execute(

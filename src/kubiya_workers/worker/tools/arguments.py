@@ -1,6 +1,7 @@
 """A model's arguments: raw text until they are JSON and fit the tool's schema."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, NoReturn, cast
 
 from jsonschema import Draft202012Validator
@@ -29,7 +30,29 @@ def parse(text: str, schema: JsonObject) -> JsonObject:
         raise ToolFault(_advice(f"The arguments do not fit: at {problem.json_path}: {problem.message}", schema))
     if not isinstance(value, dict):
         raise ToolFault(_advice("The arguments are not a JSON object.", schema))
+    if any(not _is_usable(text) for text in _strings(value)):
+        raise ToolFault(_advice("The arguments contain a NUL character or half a surrogate pair.", schema))
     return cast(JsonObject, value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, held in cast(JsonObject, value).items():
+                yield key
+                yield from _strings(held)
+        case list():
+            for held in cast(list[Any], value):
+                yield from _strings(held)
+        case _:
+            pass
+
+
+def _is_usable(text: str) -> bool:
+    """Whether a file, a path or an argument of a program can hold it."""
+    return "\0" not in text and text.encode("utf-8", "replace").decode() == text
 
 
 def _depth(error: ValidationError) -> int:

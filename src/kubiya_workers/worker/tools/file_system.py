@@ -5,6 +5,7 @@ Reading and writing are short and run on a thread; the search, which a pattern c
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -93,20 +94,26 @@ def _fault(call: Call, error: OSError) -> ToolFault:
 def _read(call: Call, limits: FileLimits) -> Outcome:
     with _found(call, limits) as here:
         # Without waiting: to open a pipe would last until somebody writes into it.
-        with os.fdopen(_opened(here, call, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            size = _readable_size(file, call, limits)
+        descriptor = _opened(here, call, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            size = _readable_size(descriptor, call, limits)
             first = call.arguments.get("first_line", 1)
-            text, count, more = _text(file, first, call.arguments.get("max_lines", size + 1), call.spec.output_limit)
-        return Outcome(text, {"path": here.path, "size": size, "first_line": first, "lines": count, "truncated": more})
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                text, lines, more = _text(
+                    file, first, call.arguments.get("max_lines", size + 1), call.spec.output_limit
+                )
+        finally:
+            os.close(descriptor)
+        return Outcome(text, {"path": here.path, "size": size, "first_line": first, "lines": lines, "truncated": more})
 
 
-def _readable_size(file: BinaryIO, call: Call, limits: FileLimits) -> int:
-    status = os.fstat(file.fileno())
+def _readable_size(descriptor: int, call: Call, limits: FileLimits) -> int:
+    status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise ToolFault(f"{_asked(call)} is not a file. Use list_directory for directories.")
     if status.st_size > limits.max_bytes:
         raise ToolFault(f"{_asked(call)} has {status.st_size} bytes; at most {limits.max_bytes} are read.")
-    if searcher.is_binary(os.pread(file.fileno(), 8192, 0)):
+    if searcher.is_binary(os.pread(descriptor, 8192, 0)):
         raise ToolFault(f"{_asked(call)} is a binary file of {status.st_size} bytes; only text can be read.")
     return status.st_size
 
@@ -141,10 +148,7 @@ def _write(call: Call, limits: FileLimits) -> Outcome:
 
 
 def _encoded(call: Call, limits: FileLimits) -> bytes:
-    try:
-        content = str(call.arguments["content"]).encode()
-    except UnicodeEncodeError:
-        raise ToolFault("The content contains half a surrogate pair, which no file can hold as text.") from None
+    content = str(call.arguments["content"]).encode()
     if len(content) > limits.max_bytes:
         raise ToolFault(f"The content has {len(content)} bytes; at most {limits.max_bytes} are written.")
     return content
@@ -154,7 +158,7 @@ def _replace(here: Place, content: bytes) -> bool:
     """Write beside the old file, then put the new one in its place; whether there was none."""
     old = here.status()
     if old is not None and not stat.S_ISREG(old.st_mode):
-        raise IsADirectoryError(0, "not a file")
+        raise IsADirectoryError(errno.EISDIR, "Not a file")
     beside = Place(here.directory, f".kubiya-{secrets.token_hex(8)}", "")
     try:
         with os.fdopen(beside.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:

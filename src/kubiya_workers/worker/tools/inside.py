@@ -85,8 +85,6 @@ class _Walk:
 
     def _push(self, path: str) -> None:
         """Walk `path` next; an absolute one must be below the root, and is walked from there."""
-        if "\0" in path:
-            raise ToolFault("A path cannot contain a NUL character.")
         pure = PurePosixPath(path)
         if pure.is_absolute():
             if not pure.is_relative_to(self._root):

@@ -43,6 +43,9 @@ class Toolbox:
             outcome = await self._outcome(request, workspace, on_output)
         except ToolFault as fault:
             outcome = Outcome(str(fault), status=fault.status, error=str(fault).partition("\n")[0])
+        except OSError as error:
+            reason = f"The worker's machine refused: {error.strerror or error}"
+            outcome = Outcome(f"{reason}. Tell the user.", status=ToolStatus.FAILED, error=reason)
         return ToolResult(
             call_id=request.call_id,
             tool=request.tool,
