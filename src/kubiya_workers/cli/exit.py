@@ -98,7 +98,7 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _broken_pipe() -> Exit:
-    """Whoever read our output has seen enough. Python flushes once more at its end, and must find nothing to fail on."""
+    """Whoever read our output has seen enough. Python flushes once more at its end, which must not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.BROKEN_PIPE if hasattr(signal, "SIGPIPE") else Exit.DONE
 

@@ -1,7 +1,7 @@
 """How long a control plane process lives: until a signal, or until its last user is gone.
 
-    SIGTERM, SIGINT   stop cleanly; a second one leaves at once
-    SIGUSR1           an on-demand server stays, as a daemon
+- SIGTERM, SIGINT: stop cleanly; a second one leaves at once
+- SIGUSR1: an on-demand server stays, as a daemon
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class Lifetime:
     async def _until_unused(self) -> None:
         """End when nobody holds the users' lock. It is then ours until we are gone, so that a new user waits."""
         users = FileLock.at(self._paths.server_users)
-        while not users.exclusively():
+        while not users.exclusively():  # noqa: ASYNC110 - a lock has no event to wait for
             await asyncio.sleep(_LOOK_S)
         self._end("nobody uses it any more")
 

@@ -28,15 +28,16 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-output_option: Callable[[F], F] = click.option(
-    "-o",
-    "--output",
-    "output",
-    type=click.Choice(Format),
-    default=Format.TEXT,
-    show_default=True,
-    help="How data is printed on stdout.",
-)
+def output_option(command: F) -> F:
+    """`-o/--output`, given to the command as `output`."""
+    kind, meaning = click.Choice([format.value for format in Format]), "How data is printed on stdout."
+
+    def parsed(_: click.Context, __: click.Parameter, word: str) -> Format:
+        return Format(word)
+
+    return click.option(
+        "-o", "--output", "output", type=kind, default="text", show_default=True, callback=parsed, help=meaning
+    )(command)
 
 
 def show(value: V, output: Format, text: Callable[[V], str]) -> None:
@@ -64,7 +65,7 @@ def encoded(value: object, output: Format) -> str:
     if output is Format.YAML:
         import yaml
 
-        return cast(str, yaml.safe_dump(value, sort_keys=False, allow_unicode=True)).rstrip("\n")
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n")
     return escaped(json.dumps(value, ensure_ascii=False, indent=2))
 
 

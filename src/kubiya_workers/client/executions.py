@@ -1,6 +1,6 @@
 """Executions: read, steer and follow them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx
 from pydantic import BaseModel, TypeAdapter
@@ -56,7 +56,7 @@ class Executions:
 
     async def stream(
         self, execution: str, last_event_id: str | None = None
-    ) -> AsyncIterator[tuple[str, Fact | Delta | Marker]]:
+    ) -> AsyncGenerator[tuple[str, Fact | Delta | Marker], None]:
         """Every event after `last_event_id` with its own id: the past, then live until `done`; survives broken
         connections.
 

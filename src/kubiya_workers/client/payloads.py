@@ -117,9 +117,7 @@ class _ByDigest(StorageDriver):
     def type(self) -> str:
         return "kubiya.objects"
 
-    async def store(
-        self, context: StorageDriverStoreContext, payloads: Sequence[Payload]
-    ) -> list[StorageDriverClaim]:
+    async def store(self, context: StorageDriverStoreContext, payloads: Sequence[Payload]) -> list[StorageDriverClaim]:
         return [await self._store(payload.SerializeToString()) for payload in payloads]
 
     async def retrieve(

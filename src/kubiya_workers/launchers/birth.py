@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -79,7 +80,9 @@ async def _run(
         raise
     if report is None or report.state is None:
         await asyncio.to_thread(process.wait)
-    process.returncode = process.returncode or 0  # it lives on without us: it is not waited for
+    else:
+        # It may live on without us; should it end before us, it is reaped.
+        threading.Thread(target=process.wait, name="reap-server", daemon=True).start()
     return report
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from kubiya_workers import __version__
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.workflows.execution import ExecutionWorkflow
 
@@ -48,6 +49,8 @@ class Runtime:
             activities=activities,
             workflow_runner=SANDBOX,
             identity=connection.identity,
+            # Left to itself, the SDK compiles and hashes every loaded module for this: 0.9 s of each start.
+            build_id=__version__,
             max_concurrent_activities=max_activities,
             max_concurrent_workflow_tasks=max_workflows,
             graceful_shutdown_timeout=timedelta(seconds=drain_s),

@@ -1,7 +1,7 @@
 """A real control plane application on a real SQLite database, called in this process."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from kubiya_workers.settings.source import Source
 class Engine:
     """Answers for Temporal, as it is told."""
 
-    answer: Check | Exception = Check(ok=True, detail="serving")
+    answer: Check | Exception = field(default_factory=lambda: Check(ok=True, detail="serving"))
 
     async def health(self) -> Check:
         if isinstance(self.answer, Exception):

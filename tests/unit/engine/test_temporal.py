@@ -122,9 +122,7 @@ async def bench(address: str) -> AsyncIterator[Bench]:
 
 
 def a_run(prompt: str) -> RunStart:
-    return RunStart(
-        execution_id=ExecutionId(str(uuid.uuid4())), agent=AgentSpec(name="a", model="m"), prompt=prompt
-    )
+    return RunStart(execution_id=ExecutionId(str(uuid.uuid4())), agent=AgentSpec(name="a", model="m"), prompt=prompt)
 
 
 async def started(bench: Bench, prompt: str) -> ExecutionId:

@@ -90,7 +90,7 @@ async def test_one_that_does_not_listen_is_killed(tmp_path: Path, run) -> None:
 async def test_one_that_ends_before_it_is_ready_says_why(tmp_path: Path, run) -> None:
     run(BROKEN)
     async with worker(Paths(tmp_path), spec(tmp_path), log=lambda _: None) as process:
-        with pytest.raises(Unavailable, match="status 4 .*no such queue"):
+        with pytest.raises(Unavailable, match=r"status 4 .*no such queue"):
             await asyncio.wait_for(process.ready(), LIMIT_S)
         assert await process.wait() == 4
 

@@ -1,6 +1,6 @@
 """How a run is shown: the same typed events as text for people, as JSON lines for programs, or as one status line.
 
-- `renderer`: what every renderer can do; `choose` picks the one that the options ask for.
+- `renderer`: what every renderer can do.
 - `text`: the answer on stdout, tool calls and status on stderr; `words`: the words of each event, pure.
 - `screen`: stderr with or without a terminal behind it; `lines`: one JSON object an event; `quiet`: waits only.
 - `neutral`: makes text of models and tools harmless to a terminal.

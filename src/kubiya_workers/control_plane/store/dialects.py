@@ -1,5 +1,6 @@
 """What differs between SQLite and PostgreSQL: how an engine of each is made."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kubiya_workers.contracts.errors import Invalid
+
+from . import one_hop
 
 BUSY_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 5
@@ -52,10 +55,11 @@ def sqlite_engine(path: Path, *, writer: bool) -> AsyncEngine:
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         isolation_level=None if writer else "AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         pool_size=1 if writer else POOL_SIZE,
         max_overflow=0 if writer else MAX_OVERFLOW,
         pool_reset_on_return="rollback" if writer else None,
-        connect_args={"timeout": BUSY_TIMEOUT_S},
+        async_creator=partial(one_hop.connect, path, timeout=BUSY_TIMEOUT_S),
         json_serializer=json_text,
         json_deserializer=from_json,
     )
@@ -90,6 +94,7 @@ def postgresql_engine(url: sa.URL, *, writer: bool) -> AsyncEngine:
     return create_async_engine(
         url,
         isolation_level="READ COMMITTED" if writer else "AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         pool_size=POOL_SIZE,
         max_overflow=MAX_OVERFLOW,
         pool_timeout=CONNECT_TIMEOUT_S,

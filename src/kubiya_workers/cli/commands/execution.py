@@ -1,0 +1,162 @@
+"""`kubiya execution`."""
+
+import contextlib
+
+import click
+
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.events import Done, HistoryComplete
+from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, Status
+
+from .. import talk
+from ..ages import age, duration
+from ..connect import ask
+from ..output import Format, details, output_option, show, show_list
+from ..render.lines import JsonLines
+from ..render.neutral import one_line
+from ..render.renderer import Renderer
+from ..render.screen import screen
+from ..render.text import TextRenderer
+from .paging import paged
+
+_HEADS = ("ID", "STATUS", "AGENT", "AGE", "PROMPT")
+
+
+@click.group("execution")
+def group() -> None:
+    """Look at runs, follow them, steer them.
+
+    \b
+    kubiya execution list --status running
+    kubiya execution logs ID --follow
+    kubiya execution cancel ID
+    """
+
+
+@group.command("list")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only runs in this state.")
+@click.option("--agent", help="Only runs of this agent, by id.")
+@paged
+@output_option
+def list_(output: Format, status: str | None, agent: str | None, skip: int, limit: int) -> None:
+    """List runs, newest first."""
+    wanted = Status(status) if status else None
+    found = ask(lambda cp: cp.executions.list(status=wanted, agent=agent, skip=skip, limit=limit))
+    show_list(found, output, _HEADS, _row, none="No executions.")
+
+
+@group.command()
+@click.argument("execution_id")
+@output_option
+def get(execution_id: str, output: Format) -> None:
+    """Show one run: its state, what it waits for, its answer."""
+    show(ask(lambda cp: cp.executions.get(execution_id)), output, _text)
+
+
+@group.command()
+@click.argument("execution_id")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@click.option("-v", "--verbose", is_flag=True, help="Whole tool outputs, and the model's reasoning.")
+@click.option("--stream-format", type=click.Choice(["text", "json"]), default="text", help="json: one event a line.")
+def logs(execution_id: str, follow: bool, verbose: bool, stream_format: str) -> None:
+    """Show what happened in a run, from its beginning."""
+    renderer: Renderer = JsonLines() if stream_format == "json" else TextRenderer(screen(), verbose=verbose, past=True)
+    ask(lambda cp: _show_log(cp, execution_id, renderer, follow))
+
+
+@group.command()
+@click.argument("execution_id")
+def cancel(execution_id: str) -> None:
+    """Stop a run: its tool, its model call, everything."""
+    ask(lambda cp: cp.executions.cancel(execution_id))
+    talk.say(f"Cancelling {execution_id}.")
+
+
+@group.command()
+@click.argument("execution_id")
+def pause(execution_id: str) -> None:
+    """Begin no further step until it is resumed."""
+    ask(lambda cp: cp.executions.pause(execution_id))
+    talk.say(f"Pausing {execution_id}.")
+
+
+@group.command()
+@click.argument("execution_id")
+def resume(execution_id: str) -> None:
+    """Go on with a paused run."""
+    ask(lambda cp: cp.executions.resume(execution_id))
+    talk.say(f"Resuming {execution_id}.")
+
+
+@group.command()
+@click.argument("execution_id")
+@click.argument("words", nargs=-1, required=True)
+def message(execution_id: str, words: tuple[str, ...]) -> None:
+    """Send a follow-up to a run that waits for input."""
+    text = " ".join(words)
+    if not text.strip():
+        raise click.UsageError("The message is empty.")
+    ask(lambda cp: cp.executions.message(execution_id, text))
+    talk.say(f"Sent to {execution_id}.")
+
+
+@group.command()
+@click.argument("execution_id")
+@click.argument("approval_id")
+@click.option("--reason", help="Why; the model reads it.")
+def approve(execution_id: str, approval_id: str, reason: str | None) -> None:
+    """Agree to a tool call that waits for a person."""
+    answer = ApprovalAnswer(decision="approved", reason=reason)
+    ask(lambda cp: cp.executions.answer(execution_id, approval_id, answer))
+    talk.say("Approved.")
+
+
+@group.command()
+@click.argument("execution_id")
+@click.argument("approval_id")
+@click.option("--reason", help="Why; the model reads it.")
+def deny(execution_id: str, approval_id: str, reason: str | None) -> None:
+    """Refuse a tool call that waits for a person."""
+    answer = ApprovalAnswer(decision="denied", reason=reason)
+    ask(lambda cp: cp.executions.answer(execution_id, approval_id, answer))
+    talk.say("Denied.")
+
+
+async def _show_log(cp: ControlPlaneClient, execution_id: str, renderer: Renderer, follow: bool) -> None:
+    stream = cp.executions.stream(execution_id)
+    try:
+        async with contextlib.aclosing(stream) as events:
+            async for event_id, event in events:
+                renderer.event(event_id, event)
+                if isinstance(event, Done) or (isinstance(event, HistoryComplete) and not follow):
+                    return
+    finally:
+        renderer.close()
+
+
+def _row(execution: Execution) -> tuple[object, ...]:
+    prompt = one_line(execution.prompt, 60)
+    return (execution.id, execution.status, execution.entity_name, age(execution.created_at), prompt)
+
+
+def _text(execution: Execution) -> str:
+    ended, began = execution.completed_at, execution.started_at
+    return details(
+        (
+            ("ID", execution.id),
+            ("Status", execution.status),
+            ("Waits for", execution.status_reason if not execution.status.is_terminal else None),
+            ("Agent", execution.entity_name or execution.entity_id),
+            ("Model", execution.model),
+            ("Queue", execution.worker_queue_id),
+            ("Worker", execution.worker_id),
+            ("Created", execution.created_at.isoformat()),
+            ("Took", duration((ended - began).total_seconds()) if ended and began else None),
+            ("Tokens", execution.usage.total_tokens or None),
+            ("Cost", f"${execution.usage.cost_usd:.4f}" if execution.usage.cost_usd else None),
+            ("Reason", execution.failure_reason),
+            ("Error", execution.error_message),
+            ("Prompt", execution.prompt),
+            ("Response", execution.response),
+        )
+    )

@@ -1,0 +1,106 @@
+"""`kubiya queue`."""
+
+import click
+
+from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
+from kubiya_workers.contracts.queues import NewQueue, Queue
+
+from .. import talk
+from ..ages import age
+from ..connect import ask
+from ..output import Format, details, output_option, show, show_list
+from .paging import paged
+from .words import confirm, made, queue_name
+
+_HEADS = ("ID", "NAME", "WORKERS", "MAX", "EPHEMERAL", "AGE", "DESCRIPTION")
+
+
+@click.group("queue")
+def group() -> None:
+    """Queues that workers poll. A queue is named by its id or its name.
+
+    \b
+    kubiya queue create my-queue
+    kubiya worker start --queue-id=my-queue --type=local
+    """
+
+
+@group.command("list")
+@paged
+@output_option
+def list_(output: Format, skip: int, limit: int) -> None:
+    """List queues, with the workers that are live on them now."""
+    show_list(ask(lambda cp: cp.queues.list(skip=skip, limit=limit)), output, _HEADS, _row, none="No queues.")
+
+
+@group.command()
+@click.argument("queue")
+@output_option
+def get(queue: str, output: Format) -> None:
+    """Show one queue."""
+    show(ask(lambda cp: cp.queues.get(queue)), output, _text)
+
+
+@group.command()
+@click.argument("name", callback=queue_name)
+@click.option("--environment", default=DEFAULT_ENVIRONMENT, show_default=True, help="The environment it belongs to.")
+@click.option("--description", help="What it is for.")
+@click.option("--max-workers", type=click.IntRange(min=1), help="Refuse more workers than this.")
+@click.option("--heartbeat-interval", type=click.IntRange(1, 300), help="Seconds between heartbeats of its workers.")
+@output_option
+def create(
+    output: Format,
+    name: str,
+    environment: str,
+    description: str | None,
+    max_workers: int | None,
+    heartbeat_interval: int | None,
+) -> None:
+    """Create a queue."""
+    new = made(
+        NewQueue, name=name, description=description, max_workers=max_workers, heartbeat_interval=heartbeat_interval
+    )
+    show(ask(lambda cp: cp.queues.create(new, environment=environment)), output, _text)
+
+
+@group.command()
+@click.argument("queue")
+@click.option("--force", is_flag=True, help="Even with live workers on it.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete(queue: str, force: bool, yes: bool) -> None:
+    """Delete a queue."""
+    confirm(f"Delete queue {queue}?", yes=yes)
+    ask(lambda cp: cp.queues.delete(queue, force=force))
+    talk.say(f"Deleted queue {queue}.")
+
+
+def _row(queue: Queue) -> tuple[object, ...]:
+    most = queue.max_workers or "-"
+    return (
+        queue.id,
+        queue.name,
+        queue.active_workers,
+        most,
+        queue.ephemeral,
+        age(queue.created_at),
+        queue.description,
+    )
+
+
+def _text(queue: Queue) -> str:
+    return details(
+        (
+            ("ID", queue.id),
+            ("Name", queue.name),
+            ("Description", queue.description),
+            ("Environment", queue.environment_id),
+            ("Status", queue.status),
+            ("Live workers", queue.active_workers),
+            ("Max workers", queue.max_workers),
+            ("Heartbeat every", f"{queue.heartbeat_interval}s"),
+            ("Ephemeral", queue.ephemeral),
+            ("Single execution", queue.single_execution_mode),
+            ("Settings", queue.settings),
+            ("Created", queue.created_at.isoformat()),
+        )
+    )

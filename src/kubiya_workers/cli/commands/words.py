@@ -1,0 +1,89 @@
+"""What people type as values: files, names, pairs."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel, ValidationError
+
+from kubiya_workers.contracts.ids import NAME_RULE, is_safe_name
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def pairs(words: Iterable[str], option: str) -> dict[str, str]:
+    """`K=V` words as a mapping; the later of two wins.
+
+    Raises:
+        click.UsageError: a word is not a pair.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals or "\0" in word:
+            raise click.UsageError(f"{option} takes NAME=VALUE, not {name or word!r}.")
+        found[name] = value
+    return found
+
+
+def queue_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A queue's name, which becomes a directory."""
+    if value is not None and not is_safe_name(value):
+        raise click.BadParameter(f"{value!r} cannot name a queue: {NAME_RULE}.")
+    return value
+
+
+def from_file(path: Path, read: Callable[[str], Any]) -> Any:
+    """The content of a file, or a usage error that says what is wrong with it."""
+    try:
+        return read(path.read_text())
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise click.UsageError(f"{path}: {error}") from None
+
+
+def json_object(word: str | None, option: str) -> dict[str, Any]:
+    """A JSON object typed as a word, or read from the file that `@PATH` names."""
+    import json
+
+    if word is None:
+        return {}
+    try:
+        value = from_file(Path(word[1:]), json.loads) if word.startswith("@") else json.loads(word)
+    except ValueError as error:
+        raise click.UsageError(f"{option} takes a JSON object: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError(f"{option} takes a JSON object.")
+    return value  # pyright: ignore[reportUnknownVariableType] - JSON's keys are strings
+
+
+def made(kind: type[M], **fields: object) -> M:
+    """A contract type of the fields that were given; None means that an option was not.
+
+    Raises:
+        click.UsageError: a value is out of bounds.
+    """
+    try:
+        return kind.model_validate({name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise click.UsageError(f"{option}: {first['msg']}.") from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is lost.
+
+    Raises:
+        click.UsageError: nobody is there to be asked.
+        click.Abort: the answer is no.
+    """
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("Nobody is at a terminal to be asked: pass --yes.")
+    click.confirm(question, abort=True, err=True)

@@ -1,0 +1,150 @@
+"""One person's machine: an empty home, and the real `kubiya` command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+KUBIYA = Path(sys.executable).with_name("kubiya")
+KEPT = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Wait for a condition; the deadline is generous, a test never sleeps for a fixed time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.02)
+
+
+@dataclass
+class Machine:
+    """One person's machine: an empty home, a working directory, and the `kubiya` command."""
+
+    root: Path
+    environ: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        for directory in (self.home, self.temporary, self.work):
+            directory.mkdir(parents=True, exist_ok=True)
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self.environ = {
+            **kept,
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "KUBIYA_SERVER_PORT": "",
+            **self.environ,
+        }
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def temporary(self) -> Path:
+        return self.root / "tmp"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    def run(
+        self, *words: str, env: dict[str, str] | None = None, timeout: float = 90, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The command, to its end."""
+        return subprocess.run(
+            [KUBIYA, *words],
+            cwd=self.work,
+            env={**self.environ, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def json(self, *words: str, **options: float) -> object:
+        """What the command prints with `-o json`; it must succeed."""
+        done = self.run(*words, "-o", "json", **options)  # type: ignore[arg-type]
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def spawn(self, *words: str, env: dict[str, str] | None = None) -> Iterator["Spawned"]:
+        """The command in the background, its output in files; killed at the end if it still runs."""
+        name = f"{'-'.join(words[:2])}-{time.monotonic_ns()}"
+        out, err = self.root / f"{name}.out", self.root / f"{name}.err"
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                [KUBIYA, *words],
+                cwd=self.work,
+                env={**self.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        spawned = Spawned(process, out, err)
+        try:
+            yield spawned
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(40)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that lives in this home, whatever started it."""
+        found: list[psutil.Process] = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("HOME") == str(self.home) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def workers(self) -> list[psutil.Process]:
+        return [process for process in self.processes() if any("worker.py" in word for word in process.cmdline())]
+
+    def assert_nothing_left(self) -> None:
+        until(lambda: not self.processes(), f"nothing is left of {self.home}: {self.processes()}", 15)
+        assert list(self.temporary.iterdir()) == []
+
+    def kill_everything(self) -> None:
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+
+
+@dataclass
+class Spawned:
+    process: subprocess.Popen[bytes]
+    out: Path
+    err: Path
+
+    def said(self) -> str:
+        return self.out.read_text(errors="replace") + self.err.read_text(errors="replace")
+
+    def until_said(self, text: str, seconds: float = 40) -> None:
+        def said() -> bool:
+            assert text in self.said() or self.process.poll() is None, self.said()
+            return text in self.said()
+
+        until(said, f"the command says {text!r}", seconds)
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 45) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
