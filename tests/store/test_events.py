@@ -111,7 +111,9 @@ async def test_chunks_are_joined_in_storage_and_go_with_the_fact_that_repeats_th
         await log.append(execution_id, (chunk(str(at), at), chunk(str(at), at, step=2)))
     usage = UsageReported(step=1, model="m")
     await log.append(execution_id, (usage,))
-    assert [e.content for e in await stored(log, execution_id) if isinstance(e, type(chunk("", 0)))] == ["0123456789"] * 2
+    assert [e.content for e in await stored(log, execution_id) if isinstance(e, type(chunk("", 0)))] == [
+        "0123456789"
+    ] * 2
     await log.append(execution_id, (answered("0123456789"),))
     left = await stored(log, execution_id)
     assert [(e.type, e.step) for e in left] == [("message_chunk", 2), ("usage", 1), ("message", 1)]

@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Answered before anything is imported: people and prompts ask for them all the time.
         case ["--version"]:
             _print(front.version_text())
-        case [] | ["--help"] | ["-h"]:
+        case ["--help"] | ["-h"]:
             _print(front.help_text())
         case _:
             from .dispatch import run

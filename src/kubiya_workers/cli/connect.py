@@ -1,5 +1,6 @@
 """How a command reaches its control plane: the configured one, or the embedded one of this machine."""
 
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -67,7 +68,13 @@ def ask(request: Callable[[ControlPlaneClient], Awaitable[T]]) -> T:
     """The answer to one request: what most commands are."""
 
     async def asking() -> T:
-        async with reach(settings()) as reached:
+        async with reach(settings(), _aside) as reached:
             return await request(reached.client)
 
     return run(asking())
+
+
+def _aside(what: str) -> None:
+    """For people only: that a server is started to answer one question is no news for a script's log."""
+    if sys.stderr.isatty():
+        talk.note(what)

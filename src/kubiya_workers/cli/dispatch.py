@@ -41,6 +41,11 @@ class LazyGroup(click.Group):
         return front.help_text()
 
 
+def _no_command(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(front.help_text())
+
+
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         click.echo(front.version_text())
@@ -49,6 +54,8 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 root = LazyGroup(
     "kubiya",
+    callback=click.pass_context(_no_command),
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[
         click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version),

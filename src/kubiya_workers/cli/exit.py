@@ -38,6 +38,15 @@ class Stopped(Exception):
         self.status = 128 + number
 
 
+class Failed(Exception):
+    """What was asked for was done, and failed: a run, a worker. `fix` is the next step."""
+
+    def __init__(self, detail: str, *, fix: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fix = fix
+
+
 def run_to_status(root: click.Command, words: Sequence[str]) -> int:
     """Run the command; say on stderr what went wrong, if anything did."""
     try:
@@ -74,7 +83,7 @@ def status_of(error: BaseException) -> Exit:
 
 def _report(error: Exception) -> Exit:
     match error:
-        case Refusal():
+        case Refusal() | Failed():
             talk.error(error.detail, error.fix)
         case BadSetting():
             talk.error(str(error), "`kubiya config show` lists every setting and where its value comes from.")
@@ -90,6 +99,9 @@ def _report(error: Exception) -> Exit:
 
 
 def _usage(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return Exit.USAGE
     fix = USAGE_FIX
     if isinstance(error, click.UsageError) and error.ctx is not None:
         fix = f"{error.ctx.command_path} --help shows what it takes."

@@ -1,5 +1,8 @@
 """Answers that are not what was asked for, as the refusals that every room knows."""
 
+import os
+import ssl
+
 import httpx
 from pydantic import ValidationError
 
@@ -83,5 +86,12 @@ def _innermost(error: BaseException) -> str:
     """The operating system's own words: the outer ones say only that attempts failed."""
     words = str(error)
     while (cause := error.__cause__ or error.__context__) is not None:
-        error, words = cause, str(cause) or words
+        error, words = cause, _plainly(cause) or words
     return words or type(error).__name__
+
+
+def _plainly(error: BaseException) -> str:
+    """Without the number and the call that a failed connect is decorated with."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
+        return os.strerror(error.errno) if error.errno > 0 else error.strerror or str(error)
+    return str(error)

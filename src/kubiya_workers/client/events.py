@@ -6,9 +6,11 @@ from typing import cast
 import httpx
 from pydantic_core import to_json
 
-from kubiya_workers.contracts.appends import Appended, PostedEvent
+from kubiya_workers.contracts.appends import Appended, AppendResult, AppendResults, PostedEvent
+from kubiya_workers.contracts.errors import REFUSALS, Refusal
 from kubiya_workers.contracts.events import Delta, Fact, Marker, to_wire
 from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.problems import Problem
 
 from .errors import refusal_of, unreachable
 from .paths import part
@@ -31,6 +33,38 @@ async def append(http: httpx.AsyncClient, execution_id: ExecutionId, events: Seq
     if response.status_code >= 400:
         raise refusal_of(response)
     return Appended.model_validate_json(response.content)
+
+
+def encoded(execution_id: ExecutionId, events: Sequence[Fact | Delta]) -> bytes:
+    """The events of one execution as `append_together` sends them."""
+    posted = [{"event_type": event.type, "data": to_wire(event)} for event in events]
+    return to_json({"execution_id": execution_id, "events": posted})
+
+
+async def append_together(http: httpx.AsyncClient, appends: Sequence[bytes]) -> list[Appended | Refusal]:
+    """Post the events of several executions, each `encoded`; the answer or the refusal of each, in order.
+
+    Raises:
+        Refusal: the request as a whole was refused; `Unreachable` when no answer came.
+    """
+    try:
+        response = await http.post(
+            "/api/v1/events", content=b'{"appends":[' + b",".join(appends) + b"]}", headers=_JSON
+        )
+    except httpx.HTTPError as error:
+        raise unreachable(str(http.base_url), error) from error
+    if response.status_code >= 400:
+        raise refusal_of(response)
+    return [_outcome(result) for result in AppendResults.model_validate_json(response.content).results]
+
+
+def _outcome(result: AppendResult) -> Appended | Refusal:
+    if result.appended is not None:
+        return result.appended
+    problem = result.problem or Problem(detail="the control plane did not say why")
+    refusal = REFUSALS.get(problem.status, Refusal)(problem.detail, fix=problem.fix)
+    refusal.status = problem.status
+    return refusal
 
 
 async def step_result(http: httpx.AsyncClient, execution_id: ExecutionId, step: int) -> Fact | None:

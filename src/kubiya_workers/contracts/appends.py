@@ -3,6 +3,8 @@
 from typing import Any
 
 from .events import Delta, Fact, Marker, from_wire
+from .ids import ExecutionId
+from .problems import Problem
 from .wire import Wire
 
 
@@ -31,3 +33,29 @@ class Appended(Wire):
 
     accepted: int
     behind: dict[str, int] = {}
+
+
+class PostedAppend(Wire):
+    """The events of one execution among several that are posted together."""
+
+    execution_id: ExecutionId
+    events: tuple[PostedEvent, ...]
+
+
+class PostedAppends(Wire):
+    """What a worker has to say of all its executions at one moment: each append succeeds or fails by itself."""
+
+    appends: tuple[PostedAppend, ...]
+
+
+class AppendResult(Wire):
+    """Either of the two."""
+
+    appended: Appended | None = None
+    problem: Problem | None = None
+
+
+class AppendResults(Wire):
+    """One result for each append, in their order."""
+
+    results: tuple[AppendResult, ...]

@@ -18,9 +18,7 @@ from kubiya_workers.control_plane.store.events import Mark, StoredEvent, end_of,
 
 from .scene import answered, chunk, done
 
-PARTS = st.dictionaries(
-    st.from_regex(r"\A[0-9]{1,4}\.[0-9]{1,3}\.[mro]\Z"), st.integers(0, 10**9), max_size=5
-)
+PARTS = st.dictionaries(st.from_regex(r"\A[0-9]{1,4}\.[0-9]{1,3}\.[mro]\Z"), st.integers(0, 10**9), max_size=5)
 
 
 @given(st.integers(0, 10**12), PARTS)

@@ -36,7 +36,7 @@ async def test_what_is_said_is_stored_when_flush_returns(server: Server) -> None
     execution_id = await new_execution(server.database)
     async with server.client() as http, publisher(http, execution_id) as said:
         await said.fact(started())
-        for word in "a few words ".split(" "):
+        for word in ["a", "few", "words", ""]:
             said.on_model_delta("message", word + " ")
         said.on_model_delta("reasoning", "because")
         said.on_tool_output("out")

@@ -41,7 +41,9 @@ def test_the_format(stream: bytes, events: list[tuple[str, str, str]]) -> None:
 
 LINES = st.lists(
     st.one_of(
-        st.sampled_from([b"data: x", b"data", b"id: 3", b"event: e", b": c", b"", b"", b"data: \xc3\xa9", b"\xef\xbb\xbf"]),
+        st.sampled_from(
+            [b"data: x", b"data", b"id: 3", b"event: e", b": c", b"", b"", b"data: \xc3\xa9", b"\xef\xbb\xbf"]
+        ),
         st.binary(max_size=8).filter(lambda line: b"\n" not in line and b"\r" not in line),
     ),
     max_size=20,

@@ -125,7 +125,9 @@ async def test_a_reader_that_never_reads_harms_nobody(tmp_path: Path) -> None:
         execution_id = await new_execution(server.database)
         stuck = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port or 0))
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        stuck.sendall(f"GET {stream_of(execution_id)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\r\n".encode())
+        stuck.sendall(
+            f"GET {stream_of(execution_id)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\r\n".encode()
+        )
         await eventually(lambda: server.log.hub.followed(execution_id))
         seen = Seen()
         reader = asyncio.create_task(follow_into(http, execution_id, seen))

@@ -100,7 +100,9 @@ def test_what_cannot_be_found_or_split_is_explained(command: str) -> None:
         Lists(allow=("ls",)).admit(command, PATH)
 
 
-def test_path_entries_that_depend_on_the_directory_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_entries_that_depend_on_the_directory_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tool").write_text("#!/bin/sh\n")
     (tmp_path / "tool").chmod(0o755)
     monkeypatch.chdir(tmp_path)

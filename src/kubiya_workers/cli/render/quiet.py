@@ -23,7 +23,8 @@ class Quiet:
                     lasting=not event.status.is_terminal,
                 )
             case ApprovalRequested():
-                self._screen.line(f"‖ {neutral(event.tool_name)} waits for approval {neutral(event.approval_id)}", "warn")
+                wanted = f"‖ {neutral(event.tool_name)} waits for approval {neutral(event.approval_id)}"
+                self._screen.line(wanted, "warn")
             case Done():
                 self._screen.clear()
                 if self._answer and event.response:

@@ -47,7 +47,7 @@ class TextRenderer:
         self._tool_calls = 0
         self._began: datetime | None = None
 
-    def event(self, event_id: str, event: Fact | Delta | Marker) -> None:
+    def event(self, event_id: str, event: Fact | Delta | Marker) -> None:  # noqa: C901, PLR0912 - one case an event
         if self._stale(event):
             return
         match event:

@@ -27,7 +27,9 @@ from .child_log import ChildLog
 
 HOST = "127.0.0.1"
 _READY_WITHIN_S = 30.0
-_GRACE_S = 3.0
+_GRACE_S = 0.3
+"""It stops taking requests at once, then waits a whole second for other hosts to notice: there are none. Its file
+bears being killed at any moment, so this wait is cut short."""
 _BACKOFF_S = (0.1, 5.0)
 _TRIES = 20
 """Ports that are tried at a start before giving up."""

@@ -4,8 +4,9 @@ The two hot paths, an append for each few tokens and a stream, are plain routes:
 more than the append itself.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Query
 from pydantic import ValidationError
@@ -14,23 +15,38 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from kubiya_workers.contracts.appends import Appended, PostedEvent, PostedEvents
-from kubiya_workers.contracts.errors import Forbidden, Invalid, NotFound, TooLarge
+from kubiya_workers.contracts.appends import (
+    Appended,
+    AppendResult,
+    AppendResults,
+    PostedAppend,
+    PostedAppends,
+    PostedEvent,
+    PostedEvents,
+)
+from kubiya_workers.contracts.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge
 from kubiya_workers.contracts.events import Connected, Delta, Fact, GapDetected, HistoryComplete, to_wire
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.keys import Caller, Scope
+from kubiya_workers.contracts.problems import Problem
+from kubiya_workers.contracts.wire import Wire
+from kubiya_workers.observability import logs
 
 from ..auth import check_scope
 from ..deps import Anyone, ControlPlane, Plane, WorkerToken
 from ..events.cursor import Cursor
 from ..events.sse import Reader
-from ..problems import in_words
+from ..problems import in_words, problem_of
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of one append."""
 
 Record = Callable[[Caller, ExecutionId, Sequence[Fact | Delta]], Awaitable[Appended]]
 """`Executions.record`: the service that appends what a worker says."""
+
+Body = TypeVar("Body", bound=Wire)
+
+log = logs.get(__name__)
 
 _READERS = frozenset({Scope.CLIENT, Scope.WORKER})
 _WRITERS = frozenset({Scope.WORKER})
@@ -41,10 +57,14 @@ def router(record: Record) -> APIRouter:
     """The routes, below the prefix of the API."""
     routes = APIRouter(tags=["events"])
 
+    async def append_together(request: Request) -> Response:
+        caller = await _writer(request)
+        appends = _checked(PostedAppends, await _body(request)).appends
+        outcomes = await asyncio.gather(*(_outcome(record, caller, append) for append in appends))
+        return Response(AppendResults(results=tuple(outcomes)).model_dump_json(), 202, media_type="application/json")
+
     async def append(request: Request) -> Response:
-        caller = await _caller(request, _WRITERS)
-        if caller.scope is Scope.WORKER and caller.worker_id is None:
-            raise Forbidden("this key registers workers; a run's events need the token of a registered worker")
+        caller = await _writer(request)
         appended = await record(caller, _execution_id(request), posted(await _body(request)))
         return Response(appended.model_dump_json(), 202, media_type="application/json")
 
@@ -78,6 +98,7 @@ def router(record: Record) -> APIRouter:
             raise NotFound(f"step {step} of execution {execution_id} has not ended")
         return {"event_type": fact.type, "data": to_wire(fact)}
 
+    routes.add_route("/events", append_together, methods=["POST"])
     routes.add_route("/executions/{execution_id}/events", append, methods=["POST"])
     routes.add_route("/executions/{execution_id}/stream", stream, methods=["GET"])
     return routes
@@ -97,31 +118,49 @@ class _EventStream(StreamingResponse):
             self._reader.close()
 
 
+async def _outcome(record: Record, caller: Caller, append: PostedAppend) -> AppendResult:
+    """What came of one append among several: none may harm the others."""
+    try:
+        return AppendResult(appended=await record(caller, append.execution_id, _typed(append.events)))
+    except Refusal as refusal:
+        return AppendResult(problem=problem_of(refusal))
+    except Exception as error:  # the HTTP edge of this append
+        log.error("An append failed", error, execution_id=append.execution_id)
+        return AppendResult(problem=Problem(detail="something went wrong here that should not; the log has it"))
+
+
 def posted(body: bytes) -> list[Fact | Delta]:
     """The events in the body of an append: one, or `{"events": […]}`; types that are not known are skipped.
 
     Raises:
         Invalid: it is not that.
     """
-    try:
-        events = [event.event() for event in _in_body(body)]
-    except ValidationError as error:
-        raise Invalid(in_words(error.errors(include_url=False, include_input=False))) from None
-    if any(isinstance(event, Connected | HistoryComplete | GapDetected) for event in events):
-        raise Invalid("connected, history_complete and gap_detected are said to readers, never appended")
-    return cast("list[Fact | Delta]", [event for event in events if event is not None])
-
-
-def _in_body(body: bytes) -> Sequence[PostedEvent]:
-    # The key tells the two forms apart, at a glance at the bytes: parsing twice would double the cost of an append.
+    # The key tells the two forms apart: reading twice would double the cost of an append.
     if body.lstrip().startswith(b'{"events"'):
-        return PostedEvents.model_validate_json(body).events
+        return _typed(_checked(PostedEvents, body).events)
     try:
-        return (PostedEvent.model_validate_json(body),)
-    except ValidationError:
+        return _typed((_checked(PostedEvent, body),))
+    except Invalid:
         if b'"events"' not in body:
             raise
-        return PostedEvents.model_validate_json(body).events
+        return _typed(_checked(PostedEvents, body).events)
+
+
+def _typed(events: Sequence[PostedEvent]) -> list[Fact | Delta]:
+    try:
+        typed = [event.event() for event in events]
+    except ValidationError as error:
+        raise Invalid(in_words(error.errors(include_url=False, include_input=False))) from None
+    if any(isinstance(event, Connected | HistoryComplete | GapDetected) for event in typed):
+        raise Invalid("connected, history_complete and gap_detected are said to readers, never appended")
+    return cast("list[Fact | Delta]", [event for event in typed if event is not None])
+
+
+def _checked(kind: type[Body], body: bytes) -> Body:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise Invalid(in_words(error.errors(include_url=False, include_input=False))) from None
 
 
 async def _body(request: Request) -> bytes:
@@ -133,6 +172,13 @@ async def _body(request: Request) -> bytes:
             raise TooLarge(f"an append holds {MAX_BODY // 1024 // 1024} MiB at most", fix="Send fewer events at once.")
         parts.append(part)
     return b"".join(parts)
+
+
+async def _writer(request: Request) -> Caller:
+    caller = await _caller(request, _WRITERS)
+    if caller.scope is Scope.WORKER and caller.worker_id is None:
+        raise Forbidden("this key registers workers; a run's events need the token of a registered worker")
+    return caller
 
 
 async def _caller(request: Request, scopes: frozenset[Scope]) -> Caller:

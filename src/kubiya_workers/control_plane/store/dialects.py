@@ -55,7 +55,8 @@ def sqlite_engine(path: Path, *, writer: bool) -> AsyncEngine:
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         isolation_level=None if writer else "AUTOCOMMIT",
-        skip_autocommit_rollback=True,
+        # Only for readers: the writer begins by itself, which looks like autocommit from outside, and must roll back.
+        skip_autocommit_rollback=not writer,
         pool_size=1 if writer else POOL_SIZE,
         max_overflow=0 if writer else MAX_OVERFLOW,
         pool_reset_on_return="rollback" if writer else None,
@@ -94,7 +95,7 @@ def postgresql_engine(url: sa.URL, *, writer: bool) -> AsyncEngine:
     return create_async_engine(
         url,
         isolation_level="READ COMMITTED" if writer else "AUTOCOMMIT",
-        skip_autocommit_rollback=True,
+        skip_autocommit_rollback=not writer,
         pool_size=POOL_SIZE,
         max_overflow=MAX_OVERFLOW,
         pool_timeout=CONNECT_TIMEOUT_S,

@@ -8,13 +8,13 @@ from typing import Literal, Self
 
 import httpx
 
-from kubiya_workers.client import events as event_log
 from kubiya_workers.contracts.appends import Appended
 from kubiya_workers.contracts.errors import Conflict, Refusal, TooManyRequests
 from kubiya_workers.contracts.events import Delta, Fact, MessageChunk, ReasoningChunk, ToolOutputChunk
 from kubiya_workers.contracts.ids import ExecutionId
 
 from .outbox import MakeDelta, Outbox
+from .uplink import Uplink
 
 PATIENCE_S = 120.0
 """How long a control plane may be away before the step gives up."""
@@ -32,6 +32,8 @@ class Publisher:
     """Use as an async context manager. One request is on its way at a time, so that order holds; the first event of a
     silence is sent at once, and what comes while a request is on its way goes together with the next one.
 
+    Publishers that share an `uplink` share its requests; without one, this publisher has its own.
+
     After a failure everything raises it: `StaleAttempt`, `Unauthorized` when the worker's token was revoked, or the
     last refusal of a control plane that stayed away for `patience_s`.
     """
@@ -43,9 +45,10 @@ class Publisher:
         *,
         step: int,
         attempt: int,
+        uplink: Uplink | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._http = http
+        self._uplink = uplink or Uplink(http)
         self._execution_id = execution_id
         self._step, self._attempt = step, attempt
         self._patience_s = patience_s
@@ -131,7 +134,7 @@ class Publisher:
         until, delay = loop.time() + self._patience_s, _FIRST_DELAY_S
         while True:
             try:
-                return await event_log.append(self._http, self._execution_id, batch)
+                return await self._uplink.append(self._execution_id, batch)
             except Conflict as error:
                 raise StaleAttempt(error.detail, fix=error.fix) from error
             except Refusal as error:

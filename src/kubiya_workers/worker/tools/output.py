@@ -68,21 +68,22 @@ class LiveOutput:
     def __init__(self, limit: int, show: Callable[[str], None]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._left = limit
+        self._full = False
         self._show = show
 
     def feed(self, data: bytes) -> None:
-        if self._left <= 0:
+        if self._full:
             return
         self._pass_on(self._decoder.decode(data[: self._left]))
+        self._full = len(data) > self._left
         self._left -= len(data)
-        if self._left < 0:
+        if self._full:
             self.close()
             self._show("\n[… more output follows; the result keeps its end …]\n")
 
     def close(self) -> None:
         """Show what was only half a character, at the end of the output."""
         self._pass_on(self._decoder.decode(b"", final=True))
-        self._left = 0
 
     def _pass_on(self, text: str) -> None:
         if text:

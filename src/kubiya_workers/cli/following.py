@@ -1,0 +1,93 @@
+"""A run from its submission to its end, shown as it goes."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.events import Done
+from kubiya_workers.contracts.executions import Execution, NewExecution, Status, Submitted
+
+from .exit import Exit, Failed
+from .render.renderer import Renderer
+
+_SETTLE_S = 5.0
+_LOOK_S = 0.05
+_GRACE_S = 2.0
+"""How long a run over its time may take to say so itself, before it is cancelled from here."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over, as the control plane has it stored."""
+
+    execution: Execution
+
+    @property
+    def exit_status(self) -> Exit:
+        return Exit.DONE if self.execution.status is Status.COMPLETED else Exit.FAILED
+
+    @property
+    def reason(self) -> str | None:
+        """Why it did not complete, in a sentence; None when it did."""
+        run = self.execution
+        match run.status:
+            case Status.COMPLETED:
+                return None
+            case Status.CANCELLED:
+                return f"The execution was cancelled{_because(run.error_message)}"
+            case _:
+                code = f" ({run.failure_reason})" if run.failure_reason else ""
+                return f"The execution {run.status}{code}{_because(run.error_message)}"
+
+
+async def submit(cp: ControlPlaneClient, agent: str, new: NewExecution) -> Submitted:
+    """Submit a run. When this is cancelled midway, what was submitted is cancelled too: nobody would know of it."""
+    request = asyncio.create_task(cp.agents.execute(agent, new))
+    try:
+        return await asyncio.shield(request)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Refusal, TimeoutError):
+            submitted = await asyncio.wait_for(request, _SETTLE_S)
+            await cp.executions.cancel(submitted.id)
+        raise
+
+
+async def follow(cp: ControlPlaneClient, execution: str, renderer: Renderer, *, timeout: float | None = None) -> Ended:
+    """Show the run until it is over; broken connections are taken up again where they broke.
+
+    Raises:
+        Failed: it was not over after `timeout` seconds, and was cancelled.
+    """
+    try:
+        async with asyncio.timeout(None if timeout is None else timeout + _GRACE_S):
+            await _show(cp, execution, renderer)
+    except TimeoutError:
+        await cancel(cp, execution)
+        raise Failed(
+            f"The execution did not end within {timeout:g} seconds and was cancelled",
+            fix=f"See how far it came: kubiya execution logs {execution}",
+        ) from None
+    return Ended(await cp.executions.get(execution))
+
+
+async def cancel(cp: ControlPlaneClient, execution: str) -> None:
+    """Cancel a run and wait, within limits, until its tools have stopped; one that is over stays as it is."""
+    with contextlib.suppress(Refusal, TimeoutError):
+        await cp.executions.cancel(execution)
+        async with asyncio.timeout(_SETTLE_S):
+            while not (await cp.executions.get(execution)).status.is_terminal:  # noqa: ASYNC110 - it ends elsewhere
+                await asyncio.sleep(_LOOK_S)
+
+
+async def _show(cp: ControlPlaneClient, execution: str, renderer: Renderer) -> None:
+    async with contextlib.aclosing(cp.executions.stream(execution)) as events:
+        async for event_id, event in events:
+            renderer.event(event_id, event)
+            if isinstance(event, Done):
+                return
+
+
+def _because(text: str | None) -> str:
+    return f": {text}" if text else ""

@@ -1,0 +1,171 @@
+"""`exec --local`: a worker of its own for one run, and nothing left of it afterwards.
+
+    control plane (found, or started) → queue → worker ∥ submit → follow → worker ended, queue deleted → server stopped
+
+The run is durable, so that a worker which dies is simply started again.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
+from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.queues import NewQueue, Queue
+from kubiya_workers.launchers import local
+from kubiya_workers.launchers.guard import Guard
+from kubiya_workers.launchers.spec import LocalWorker
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.paths import Paths
+
+from .connect import Reached
+from .exit import Failed
+from .following import Ended, cancel, follow, submit
+from .render.renderer import Renderer
+from .run_request import RunRequest
+
+RESTARTS = 3
+_HOPELESS = frozenset({2, 3, 6})
+"""Exit statuses of a worker that the same start would bring again: usage, key, configuration."""
+_FAREWELL_S = 10.0
+_ORPHANED_AFTER_S = 60
+"""When the control plane deletes the queue of a command that was killed."""
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where a run takes place."""
+
+    reached: Reached
+    paths: Paths
+    queue: Queue
+    guard: Guard
+    renderer: Renderer
+    request: RunRequest
+
+    @property
+    def cp(self) -> ControlPlaneClient:
+        return self.reached.client
+
+    def worker(self) -> LocalWorker:
+        model = self.request.new.model
+        return LocalWorker(
+            queue=self.queue.name,
+            url=self.reached.url,
+            key=self.reached.key,
+            cwd=self.request.directory or Path.cwd(),
+            single_execution=True,
+            # The worker's own setting wins over a run's model: what this run was asked to use must win over both.
+            env={v.MODEL.name: model} if model else {},
+        )
+
+
+async def run_here(reached: Reached, paths: Paths, request: RunRequest, renderer: Renderer) -> Ended:
+    """Run it on this machine.
+
+    Raises:
+        Failed: the worker does not stay alive. Cancelled: the run is cancelled, and everything is cleaned up.
+    """
+    new = NewQueue(
+        name=f"local-{token_hex(4)}",
+        description="A worker for one run of kubiya exec --local",
+        ephemeral=True,
+        single_execution_mode=True,
+        auto_cleanup_after_seconds=_ORPHANED_AFTER_S,
+    )
+    queue = await reached.client.queues.create(new, environment=request.environment or DEFAULT_ENVIRONMENT)
+    try:
+        with Guard.start() as guard:
+            return await _on(_Stage(reached, paths, queue, guard, renderer, request))
+    finally:
+        with contextlib.suppress(Refusal):  # it may have gone with its worker
+            await reached.client.queues.delete(queue.id, force=True)
+
+
+async def _on(stage: _Stage) -> Ended:
+    """The worker and the run side by side, until the run is over or no worker can be kept."""
+    keeper = asyncio.create_task(_keep_worker(stage), name="worker")
+    run = asyncio.create_task(_run(stage), name="run")
+    try:
+        await asyncio.wait({keeper, run}, return_when=asyncio.FIRST_COMPLETED)
+        if not run.done():
+            keeper.result()  # a worker that could not be kept is the reason
+            return await _last_words(run)
+        return run.result()
+    finally:
+        await _end(run)
+        # A worker of a single execution leaves by itself; it is hurried only when it does not.
+        if not keeper.done() and run.done() and not run.cancelled():
+            await asyncio.wait({keeper}, timeout=2.0)
+        await _end(keeper)
+
+
+async def _run(stage: _Stage) -> Ended:
+    new = stage.request.new.model_copy(update={"worker_queue_id": stage.queue.id})
+    submitted = await submit(stage.cp, stage.request.agent, new)
+    try:
+        return await follow(stage.cp, submitted.id, stage.renderer, timeout=stage.request.timeout)
+    except asyncio.CancelledError:
+        stage.renderer.status("Cancelling the execution")
+        await cancel(stage.cp, submitted.id)
+        stage.renderer.note(f"Cancelled execution {submitted.id}.")
+        raise
+
+
+async def _last_words(run: asyncio.Task[Ended]) -> Ended:
+    """The worker ended well, so that the end of the run is on its way."""
+    done, _ = await asyncio.wait({run}, timeout=_FAREWELL_S)
+    if not done:
+        raise Failed("The worker ended, but the execution did not", fix="Run it again with --verbose.")
+    return run.result()
+
+
+async def _keep_worker(stage: _Stage) -> None:
+    """A worker until one ends well.
+
+    Raises:
+        Failed: it cannot be started, or died too often; with its last words.
+    """
+    said: deque[str] = deque(maxlen=3)
+    log = _log(stage, said.append)
+    restarts = 0
+    while status := await _one_worker(stage, log):
+        if status in _HOPELESS or restarts == RESTARTS:
+            break
+        restarts += 1
+        stage.renderer.note(f"The worker {_death(status)}; starting it again: the run goes on where it was.")
+    if status == 0:
+        return
+    words = " / ".join(said)
+    raise Failed(f"The worker {_death(status)}" + (f": {words}" if words else ""), fix="kubiya doctor")
+
+
+async def _one_worker(stage: _Stage, log: Callable[[str], None]) -> int:
+    """One worker's exit status, once it has ended."""
+    async with local.worker(stage.paths, stage.worker(), log=log, guard=stage.guard) as process:
+        return await process.wait()
+
+
+def _log(stage: _Stage, remember: Callable[[str], None]) -> Callable[[str], None]:
+    def log(line: str) -> None:
+        remember(line)
+        if stage.request.verbose:
+            stage.renderer.note(f"worker: {line}")
+
+    return log
+
+
+def _death(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+async def _end(task: asyncio.Task[None] | asyncio.Task[Ended]) -> None:
+    """Cancel a task and wait for it; what it failed with was said, or no longer matters."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Refusal, Failed):
+        await task

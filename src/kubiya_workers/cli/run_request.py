@@ -1,0 +1,47 @@
+"""What `exec` was asked to do, as one value."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubiya_workers.contracts.executions import NewExecution
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """`new` is complete but for the queue of a local run; `timeout` in seconds, None for no limit.
+
+    `directory` is where the tools work: on this machine for a local run, on the worker's otherwise (None: its own).
+    """
+
+    agent: str
+    new: NewExecution
+    local: bool
+    environment: str | None
+    directory: Path | None
+    ask_first: bool
+    verbose: bool
+    timeout: float | None
+
+
+class Unclear(Exception):
+    """The words do not say what to run."""
+
+
+def agent_and_prompt(words: tuple[str, ...]) -> tuple[str | None, str]:
+    """`agent ID PROMPT…` names the agent; anything else is a prompt, its words joined.
+
+    A prompt that begins with the word `agent` or `team` is given as one quoted word.
+
+    Raises:
+        Unclear: an agent without a prompt, or a team.
+    """
+    match words:
+        case ("agent", agent, *prompt) if prompt:
+            return agent, " ".join(prompt)
+        case ("agent", word):
+            raise Unclear(f"'agent {word}' needs an agent and a prompt: kubiya exec agent {shlex.quote(word)} PROMPT.")
+        case ("team", _, _, *_):
+            raise Unclear("Teams are not available in this version; quote a prompt that begins with 'team'.")
+        case _:
+            return None, " ".join(words)
