@@ -25,6 +25,7 @@ from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
+from .call_log import CallLog
 from .http_server import served
 from .lifetime import Temporal
 
@@ -62,7 +63,8 @@ async def control_plane(
         reached = await _reached(settings.temporal, temporal)
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine)
-        reconciler = Reconciler(database, executions, engine)
+        auth = Auth(database)
+        reconciler = Reconciler(database, executions, engine, auth)
         stack.push_async_callback(reconciler.close)
         await reconciler.start()
         plane = ControlPlane(
@@ -73,10 +75,10 @@ async def control_plane(
             temporal=_for_workers(reached),
             objects=objects,
             models=gateway.catalogue,
-            auth=Auth(database),
+            auth=auth,
         )
         routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": router(gateway, plane.auth.authenticate_key)})
+        app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, CallLog())})
         await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
         yield Running(_url(settings.host, listener), reached.host or "", first.created)
 

@@ -2,7 +2,7 @@
 
 `watch` waits for the end of one run, so that its readers hear of it at once. `sweep` covers what no watch of this
 process covers: runs that another control plane started, runs that ended while none was up, and executions that were
-stored but never reached Temporal. It also marks workers that went silent.
+stored but never reached Temporal. It also marks workers that went silent and removes queues whose time is over.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from kubiya_workers.contracts.executions import FailureReason, RunOutcome, Statu
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.observability import logs
 
-from .services import workers
+from .auth import Auth
+from .services import queues, workers
 from .services.executions import Engine, Executions
 from .store.database import Database
 from .store.executions import StoredRun
@@ -27,8 +28,9 @@ log = logs.get(__name__)
 class Reconciler:
     """One a process. Several control planes may watch the same run: the second close finds it closed."""
 
-    def __init__(self, database: Database, executions: Executions, engine: Engine) -> None:
+    def __init__(self, database: Database, executions: Executions, engine: Engine, auth: Auth) -> None:
         self._database = database
+        self._auth = auth
         self._executions = executions
         self._engine = engine
         self._watches: dict[ExecutionId, asyncio.Task[None]] = {}
@@ -80,15 +82,19 @@ class Reconciler:
             try:
                 await self.sweep()
             except Refusal as error:
-                log.warning("reconciling waits", reason=error.detail)
+                log.warning("Reconciling waits", reason=error.detail)
+            except Exception as error:  # the edge of this task: a defect may cost one sweep, never all of them
+                log.error("Reconciling failed", error)
             await asyncio.sleep(SWEEP_INTERVAL_S)
 
     async def sweep(self) -> None:
         """One comparison of everything that is open."""
         for run in await self._executions.open_runs():
             await self._reconcile(run)
-        for worker_id in await workers.mark_lost(self._database, datetime.now(UTC)):
-            log.warning("worker lost", worker_id=worker_id, reason="3 heartbeats missed")
+        now = datetime.now(UTC)
+        for worker_id in await workers.mark_lost(self._database, now, auth=self._auth):
+            log.warning("Worker lost", worker_id=worker_id, reason="3 heartbeats missed")
+        await queues.clean_up(self._database, now)
 
     async def _reconcile(self, run: StoredRun) -> None:
         if run.execution.id in self._watches:

@@ -22,6 +22,7 @@ async def register(settings: WorkerSettings) -> Registered:
         control_plane_url=settings.url,
         system_info=system_info(settings.hostname),
         environment_name=settings.environment,
+        heartbeat_interval=settings.heartbeat_interval,
     )
     async with ControlPlaneClient(settings.url, settings.key) as client:
         return await client.workers.register(settings.queue, introduction)

@@ -71,6 +71,7 @@ async def opened(settings: WorkerSettings, registered: Registered, guard: Guard)
     Raises:
         Refusal: Temporal cannot be reached, or refuses us.
     """
+    logs.add_secrets(registered.worker_token, registered.temporal_api_key or "")
     interval = settings.heartbeat_interval or registered.heartbeat_interval
     contact, ending = Contact(float(interval)), Ending()
     identity = f"{registered.worker_id}@{settings.hostname}"

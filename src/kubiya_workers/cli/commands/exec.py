@@ -79,15 +79,16 @@ def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_form
     request = _request(words, known, **options)
     renderer = _renderer(output, stream_format, no_stream, request.verbose)
     ended = run(_execute(known, request, renderer))
-    return Exit.DONE if ended is None else _tell(ended, output)
+    return Exit.FAILED if ended is None else _tell(ended, output)
 
 
 async def _execute(known: ClientSettings, request: RunRequest, renderer: Renderer) -> Ended | None:
     """The run's end; None when the person did not want it."""
     try:
         async with reach(known, renderer.status) as reached:
+            renderer.close()  # the way there is done: a question must not stand behind a spinner
             if request.ask_first and not await agreed(reached.client, request):
-                renderer.note("Nothing was run.")
+                talk.say("Nothing was run.")
                 return None
             if request.local:
                 renderer.status("Starting a worker")

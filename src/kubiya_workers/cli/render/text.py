@@ -102,6 +102,8 @@ class TextRenderer:
             return True
         if step and 0 < before < self._attempts.attempt(step):
             self._answer.withdraw()
+            if isinstance(event, ToolCompleted):
+                return False  # nothing began again: this says what came of the call
             self._line(f"↻ step {step} begins again: attempt {before} was superseded", "warn")
         return False
 

@@ -111,7 +111,7 @@ class Executions:
             await store.insert(connection, execution, workspace=workspace, run_start=run, task_queue_name=task_queue)
 
         opening = (
-            StatusChanged(status=Status.PENDING, reason=f"a worker on queue {task_queue}"),
+            StatusChanged(status=Status.PENDING, reason=execution.status_reason),
             MessageAdded(role="user", content=execution.prompt, message_id=f"prompt-{execution.id}"),
         )
         await self._log.append(execution.id, opening, also=also)
