@@ -1,4 +1,4 @@
-.PHONY: run test check setup bench lock format clean
+.PHONY: run test check setup bench docs lock format clean
 
 KUBIYA := .venv/bin/kubiya
 
@@ -19,6 +19,9 @@ setup: ## .venv with the kubiya command; as root on Debian also the system packa
 
 bench: setup ## The budgets of the design, beside bare Temporal, in one run
 	.venv/bin/python -m benchmarks
+
+docs: setup ## The manual, from the commands and settings themselves
+	.venv/bin/python scripts/manual.py
 
 lock: ## Pin every dependency with its hashes
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \

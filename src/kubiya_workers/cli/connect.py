@@ -39,9 +39,14 @@ def settings() -> ClientSettings:
 
 @asynccontextmanager
 async def reach(
-    settings: ClientSettings, progress: Callable[[str], None] = talk.note
+    settings: ClientSettings,
+    progress: Callable[[str], None] = talk.note,
+    *,
+    note: Callable[[str], None] = talk.note,
 ) -> AsyncGenerator[Reached, None]:
     """The control plane, for as long as the context lasts; an embedded one that does not run is started for it.
+
+    `progress` is told what is waited for, `note` what stays true.
 
     Raises:
         Unauthorized: an address is configured without a key.
@@ -59,7 +64,7 @@ async def reach(
     # Commands that only read start it too: the data is on this machine's disk, whether it runs or not.
     async with server.use(settings, start=True, progress=progress) as endpoint:
         if endpoint.first_key is not None:
-            talk.note(f"Made a key for the control plane of this machine: it is in {settings.paths.credentials}")
+            note(f"Made a key for the control plane of this machine: it is in {settings.paths.credentials}")
         async with ControlPlaneClient(endpoint.url, endpoint.key) as client:
             yield Reached(client, endpoint.url, endpoint.key, embedded=True)
 

@@ -85,7 +85,7 @@ def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_form
 async def _execute(known: ClientSettings, request: RunRequest, renderer: Renderer) -> Ended | None:
     """The run's end; None when the person did not want it."""
     try:
-        async with reach(known, renderer.status) as reached:
+        async with reach(known, renderer.status, note=renderer.note) as reached:
             renderer.close()  # the way there is done: a question must not stand behind a spinner
             if request.ask_first and not await agreed(reached.client, request):
                 talk.say("Nothing was run.")
