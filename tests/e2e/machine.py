@@ -116,7 +116,7 @@ class Machine:
         return found
 
     def workers(self) -> list[psutil.Process]:
-        return [process for process in self.processes() if any("worker.py" in word for word in process.cmdline())]
+        return [process for process in self.processes() if any(map(_is_worker, process.cmdline()))]
 
     def assert_nothing_left(self) -> None:
         until(lambda: not self.processes(), f"nothing is left of {self.home}: {self.processes()}", 15)
@@ -126,6 +126,10 @@ class Machine:
         for process in self.processes():
             with suppress(psutil.Error):
                 process.kill()
+
+
+def _is_worker(word: str) -> bool:
+    return word.endswith("/worker.py") or word == "kubiya_workers.worker"
 
 
 @dataclass

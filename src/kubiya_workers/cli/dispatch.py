@@ -9,7 +9,7 @@ from importlib import import_module
 import click
 
 from . import front
-from .exit import run_to_status
+from .exit import ReaderLeft, run_to_status
 from .table import COMMANDS
 
 
@@ -36,6 +36,12 @@ class LazyGroup(click.Group):
             meant = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"There is no command '{args[0]}'.{meant}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
 
     def get_help(self, ctx: click.Context) -> str:
         return front.help_text()

@@ -47,23 +47,33 @@ class Failed(Exception):
         self.fix = fix
 
 
+class ReaderLeft(Exception):
+    """Whoever read our output has seen enough. Of its own kind: click answers a broken pipe itself, with status 1."""
+
+
 def run_to_status(root: click.Command, words: Sequence[str]) -> int:
     """Run the command; say on stderr what went wrong, if anything did."""
     try:
         status = root.main(args=list(words), prog_name="kubiya", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
-        return _usage(error)
-    except (click.Abort, KeyboardInterrupt):
-        talk.say("Interrupted.")
-        return Exit.INTERRUPTED
-    except Stopped as stopped:
-        return stopped.status
-    except BrokenPipeError:
-        return _broken_pipe()
-    except Exception as error:  # the entry of the process: nothing may leave it as a stack trace
-        return _report(error)
+    except (Exception, KeyboardInterrupt) as error:  # the entry of the process: nothing leaves it as a stack trace
+        return _explained(error)
     return status if isinstance(status, int) else Exit.DONE
+
+
+def _explained(error: BaseException) -> int:
+    match error:
+        case click.ClickException():
+            return _usage(error)
+        case click.Abort() | KeyboardInterrupt():
+            talk.say("Interrupted.")
+            return Exit.INTERRUPTED
+        case Stopped():
+            return error.status
+        case ReaderLeft() | BrokenPipeError():
+            return _broken_pipe()
+        case _:
+            return _report(error)
 
 
 def status_of(error: BaseException) -> Exit:
@@ -81,7 +91,7 @@ def status_of(error: BaseException) -> Exit:
             return Exit.FAILED
 
 
-def _report(error: Exception) -> Exit:
+def _report(error: BaseException) -> Exit:
     match error:
         case Refusal() | Failed():
             talk.error(error.detail, error.fix)
@@ -110,7 +120,7 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _broken_pipe() -> Exit:
-    """Whoever read our output has seen enough. Python flushes once more at its end, which must not fail."""
+    # Python flushes stdout once more at its end, and would complain then.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return Exit.BROKEN_PIPE if hasattr(signal, "SIGPIPE") else Exit.DONE
 

@@ -18,7 +18,7 @@ Row = Sequence[object]
 F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V", bound=BaseModel)
 
-_UNESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNESCAPED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ud800-\udfff]")
 _GAP = "  "
 
 
@@ -65,7 +65,9 @@ def encoded(value: object, output: Format) -> str:
     if output is Format.YAML:
         import yaml
 
-        return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip("\n")
+        # The library writes some of these characters as they are, and then cannot read them itself.
+        harmless = _UNESCAPED.search(json.dumps(value, ensure_ascii=False)) is None
+        return yaml.safe_dump(value, sort_keys=False, allow_unicode=harmless).rstrip("\n")
     return escaped(json.dumps(value, ensure_ascii=False, indent=2))
 
 

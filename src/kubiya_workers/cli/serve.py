@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from kubiya_workers.contracts.errors import Conflict, Refusal, Unavailable
 from kubiya_workers.control_plane.engine.embedded import EmbeddedTemporal
-from kubiya_workers.launchers import ports, state
+from kubiya_workers.launchers import heap, ports, state
 from kubiya_workers.launchers.birth import CONFIGURATION
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.launchers.leave import leave
@@ -140,6 +140,7 @@ async def _serve(start: Start) -> None:
         lifetime.say_up(running.url, running.temporal)
         stack.callback(state.clear, settings.paths)
         _announce(start, lifetime.state, running.first_key)
+        heap.freeze()
         reason = await lifetime.over()
         log.info("Stopping", reason=reason)
         asyncio.get_running_loop().call_later(_STOP_WITHIN_S, _too_late)

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _RECONNECT_S = 0.2
+_LAST_PORT = 65_535
 
 Query = Mapping[str, str | int | bool | None]
 
@@ -114,9 +115,12 @@ class Connection:
 
     def _request(self, method: str, url: str, **parts: Any) -> httpx.Request:
         try:
-            return self.http.build_request(method, url, **parts)
+            request = self.http.build_request(method, url, **parts)
+            if (request.url.port or 0) > _LAST_PORT:  # the socket would raise what no caller expects
+                raise httpx.InvalidURL(f"there is no port {request.url.port}")
         except httpx.InvalidURL as error:
             raise unreachable(self.url, error) from error
+        return request
 
     async def _once_connected(self, request: httpx.Request) -> httpx.Response:
         try:

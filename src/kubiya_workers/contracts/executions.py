@@ -116,6 +116,30 @@ class Submitted(Wire):
     message: str
 
 
+class ExecutionPatch(Wire):
+    """What may be changed of an execution: labels of its user's; named ones are set, null ones removed."""
+
+    execution_metadata: JsonObject
+
+
+class SessionMessage(Wire):
+    """One message of a run, with the tool calls that it asked for."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str
+    message_id: str
+    timestamp: Timestamp
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class Session(Wire):
+    """A run as a conversation."""
+
+    execution_id: ExecutionId
+    status: Status
+    messages: tuple[SessionMessage, ...]
+
+
 class UserInput(Wire):
     """A follow-up message to a run."""
 

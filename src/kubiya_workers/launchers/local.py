@@ -1,13 +1,12 @@
 """A worker as a process of this machine, which ends with whoever started it.
 
 The process runs a short `worker.py` in the queue's directory, `~/.kubiya/workers/<queue>/`; one that takes a single
-execution has a directory of its own, which is removed with it.
+execution runs the module itself, and leaves nothing on the disk.
 """
 
 import asyncio
 import os
 import sys
-import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -41,6 +40,7 @@ from kubiya_workers.worker.__main__ import main
 
 main()
 """
+_WITHOUT_A_FILE = ("-P", "-m", "kubiya_workers.worker")
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ async def worker(
     """
     if not is_safe_name(spec.queue):
         raise Invalid(f"{spec.queue!r} cannot name a queue: {NAME_RULE}")
-    with _guard(guard) as keeper, _directory(paths, spec) as directory:
-        process = await _spawn(directory, spec, log)
+    with _guard(guard) as keeper:
+        process = await _spawn(_program(paths, spec), spec, log)
         keeper.adopt(process.pid, grace=DRAIN_S)
         try:
             yield process
@@ -140,27 +140,24 @@ def _guard(guard: Guard | None) -> Generator[Guard, None, None]:
         yield own
 
 
-@contextmanager
-def _directory(paths: Paths, spec: LocalWorker) -> Generator[Path, None, None]:
+def _program(paths: Paths, spec: LocalWorker) -> tuple[str, ...]:
+    """What Python is to run. A single execution has no file of its own: none is left when its owner is killed."""
     if spec.single_execution:
-        with tempfile.TemporaryDirectory(prefix=f"kubiya-{spec.queue}-") as temporary:
-            yield Path(temporary)
-        return
+        return _WITHOUT_A_FILE
     directory = paths.worker(spec.queue)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise unwritable(directory, error) from error
-    yield directory
+    return (str(_write_launcher(directory)),)
 
 
-async def _spawn(directory: Path, spec: LocalWorker, log: Callable[[str], None]) -> WorkerProcess:
-    script = _write_launcher(directory)
+async def _spawn(program: tuple[str, ...], spec: LocalWorker, log: Callable[[str], None]) -> WorkerProcess:
     reading, writing = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(script),
+            *program,
             "--queue-id",
             spec.queue,
             stdin=asyncio.subprocess.DEVNULL,

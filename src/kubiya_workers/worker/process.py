@@ -15,6 +15,7 @@ from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import Refusal, Unauthorized
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.workers import Disconnect, Registered
+from kubiya_workers.launchers import heap
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.worker import WorkerSettings
@@ -66,6 +67,7 @@ async def _serve(
         async with opened(settings, registered, guard) as session:
             log.info("Ready", queue=registered.queue_name, worker_id=registered.worker_id)
             on_ready()
+            heap.freeze()
             end = await _until_end(settings, session, stop)
     except BaseException as error:
         await _leave(registered, "failed", str(error))

@@ -23,6 +23,7 @@ from .activities.call_tool import CallTool
 from .activities.steps import Steps
 from .connection import Connection, connect
 from .contact import Contact
+from .events.uplink import Uplink
 from .heartbeat import HeartbeatThread
 from .models.client import ModelClient
 from .runtime import Runtime
@@ -82,7 +83,8 @@ async def opened(settings: WorkerSettings, registered: Registered, guard: Guard)
         connection = await connect(registered, settings.temporal, converter, identity=identity)
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
-        steps = Steps(client, Workspaces(client, Path.cwd()), float(settings.activity_timeout))
+        uplink = Uplink(client.connection.http)
+        steps = Steps(client, uplink, Workspaces(client, Path.cwd()), float(settings.activity_timeout))
         runtime = _runtime(settings, connection, steps, models, Toolbox(guard))
         stack.push_async_callback(runtime.close)
         await runtime.open()

@@ -70,7 +70,7 @@ async def on_port(app: Any, port: int = 0) -> AsyncIterator[int]:
     """Serve `app`; leaving ends every connection."""
     listener = socket.create_server(("127.0.0.1", port))
     listener.setblocking(False)
-    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=0, ws="none")
+    config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=0, ws="none")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server._serve(sockets=[listener]))

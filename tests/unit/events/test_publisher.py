@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
 
+from kubiya_workers.client.errors import Unreachable
 from kubiya_workers.contracts.errors import Conflict, Unauthorized
 from kubiya_workers.contracts.events import MessageChunk
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.control_plane.events.log import EventLog
 from kubiya_workers.worker.events.outbox import Outbox
 from kubiya_workers.worker.events.publisher import Publisher, StaleAttempt
+from kubiya_workers.worker.events.uplink import Uplink
 
 from .scene import Seen, answered, chunk, done, eventually, new_execution, started, watch, within
 from .served import Server, application, on_port, serving
@@ -82,11 +84,42 @@ async def test_a_revoked_token_is_not_retried(server: Server) -> None:
 
 async def test_patience_ends(server: Server) -> None:
     execution_id = await new_execution(server.database)
-    async with httpx.AsyncClient(base_url="http://127.0.0.1:1", trust_env=False) as http:
-        async with publisher(http, execution_id, patience_s=0.2) as said:
+    nowhere = httpx.AsyncClient(base_url="http://127.0.0.1:1", trust_env=False)
+    async with nowhere as http, publisher(http, execution_id, patience_s=0.2) as said:
+        await said.fact(started())
+        with pytest.raises(Unreachable):
+            await within(said.flush())
+
+
+async def test_publishers_share_requests_and_not_their_failures(server: Server) -> None:
+    """Fifty at once through one uplink, two of them refused: the others arrive whole, in far fewer requests."""
+    execution_ids = [await new_execution(server.database) for _ in range(50)]
+    for stale in execution_ids[:2]:
+        await server.log.append(stale, (started(attempt=2),))
+    requests: list[httpx.Request] = []
+
+    async def count(request: httpx.Request) -> None:
+        requests.append(request)
+
+    async def say(http: httpx.AsyncClient, uplink: Uplink, execution_id: ExecutionId) -> None:
+        async with Publisher(http, execution_id, step=1, attempt=1, uplink=uplink) as said:
             await said.fact(started())
-            with pytest.raises(Exception, match="Cannot reach the control plane"):
-                await within(said.flush())
+            for at in range(20):
+                said.on_model_delta("message", f"{at} ")
+                await asyncio.sleep(0.001)
+            await said.fact(answered("whole"))
+            await said.flush()
+
+    async with server.client() as http:
+        http.event_hooks = {"request": [count]}
+        uplink = Uplink(http)
+        outcomes = await within(
+            asyncio.gather(*(say(http, uplink, each) for each in execution_ids), return_exceptions=True)
+        )
+    assert [type(outcome) for outcome in outcomes] == [StaleAttempt] * 2 + [type(None)] * 48
+    for execution_id in execution_ids[2:]:
+        assert [event.type for _, event in await server.log.read(execution_id)] == ["model_started", "message"]
+    assert len(requests) < 200
 
 
 class Flaky:
@@ -117,14 +150,14 @@ async def test_a_flaky_server_loses_and_doubles_nothing(server: Server) -> None:
     text = "".join(f"{at} " for at in range(300))
     async with on_port(Flaky(application(server), random.Random(3))) as port:
         url = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=url, headers={"Authorization": "Bearer good"}, trust_env=False) as http:
-            async with publisher(http, execution_id) as said:
-                await said.fact(started())
-                for at in range(300):
-                    said.on_model_delta("message", f"{at} ")
-                    await asyncio.sleep(0.0005)
-                await said.fact(answered(text))
-                await within(said.flush())
+        client = httpx.AsyncClient(base_url=url, headers={"Authorization": "Bearer good"}, trust_env=False)
+        async with client as http, publisher(http, execution_id) as said:
+            await said.fact(started())
+            for at in range(300):
+                said.on_model_delta("message", f"{at} ")
+                await asyncio.sleep(0.0005)
+            await said.fact(answered(text))
+            await within(said.flush())
     await server.log.append(execution_id, (done(execution_id),))
     await within(reader)
     assert seen.facts == ["model_started", "message", "done"]

@@ -55,7 +55,7 @@ def serving(wanted: GatewaySettings, meter: Records | None = None, *, read_timeo
         await gateway.close()
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    config = uvicorn.Config(Starlette(lifespan=lifespan), log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(Starlette(lifespan=lifespan), log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -68,16 +68,14 @@ async def test_it_gets_what_it_needs_says_ready_and_drains(tmp_path: Path, run) 
     assert (tmp_path / "home/workers/q1").stat().st_mode & 0o077 == 0
 
 
-async def test_a_single_execution_leaves_no_directory(tmp_path: Path, run) -> None:
-    run(GOOD)
+async def test_a_single_execution_has_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_WITHOUT_A_FILE", ("-c", GOOD))
     lines: list[str] = []
     async with worker(Paths(tmp_path), spec(tmp_path, single_execution=True), log=lines.append) as process:
         await asyncio.wait_for(process.ready(), LIMIT_S)
-        directory = Path(psutil.Process(process.pid).cmdline()[1]).parent
-        assert directory.is_dir()
+        assert list(tmp_path.iterdir()) == []
     assert "SINGLE_EXECUTION true" in lines
-    assert not directory.exists()
-    assert not (tmp_path / "workers").exists()
+    assert f"{tmp_path} ['--queue-id', 'q1']" in lines
 
 
 async def test_one_that_does_not_listen_is_killed(tmp_path: Path, run) -> None:

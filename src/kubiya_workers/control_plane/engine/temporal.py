@@ -6,9 +6,8 @@ Every call may raise `Unavailable`: Temporal does not answer, or the object stor
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
@@ -38,32 +37,13 @@ from kubiya_workers.contracts.health import Check
 from kubiya_workers.contracts.ids import ExecutionId, workflow_id
 from kubiya_workers.settings.server import TemporalSettings
 
+from ..services.waiting import PendingStep, Progress
 from .connection import connect
 
 _CALL_LIMIT = timedelta(seconds=5)
 _HEALTH_LIMIT = timedelta(seconds=2)
 _POLL_FRESH_S = 70.0
 """A live worker begins a poll at least once a minute; Temporal itself lists one for five minutes after it is gone."""
-
-
-@dataclass(frozen=True)
-class PendingStep:
-    """An activity that is not finished. `last_failure` is why its attempt before this one failed."""
-
-    kind: str
-    is_running: bool
-    attempt: int
-    last_failure: str | None
-    next_attempt_at: datetime | None
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What Temporal knows of a run now. `missing`: it never heard of it, or has forgotten it."""
-
-    phase: Literal["running", "ended", "missing"]
-    task_queue: str = ""
-    pending: tuple[PendingStep, ...] = ()
 
 
 class TemporalEngine:
@@ -148,7 +128,7 @@ class TemporalEngine:
             except ValidationError as error:
                 return _failed(FailureReason.INTERNAL, f"the run's result cannot be read: {error.error_count()} errors")
 
-    async def describe(self, execution_id: ExecutionId) -> RunState:
+    async def describe(self, execution_id: ExecutionId) -> Progress:
         """What the run does now, or waits for."""
         with _renamed(execution_id):
             try:
@@ -156,9 +136,9 @@ class TemporalEngine:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
-                return RunState("missing")
+                return Progress("missing")
         running = found.status is WorkflowExecutionStatus.RUNNING
-        return RunState("running" if running else "ended", found.task_queue, _pending(found.raw_description))
+        return Progress("running" if running else "ended", found.task_queue, _pending(found.raw_description))
 
     async def pollers(self, task_queue: str) -> int:
         """How many workers poll this queue."""

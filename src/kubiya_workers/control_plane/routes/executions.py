@@ -7,7 +7,9 @@ from fastapi import APIRouter, Header, Response
 from kubiya_workers.contracts.executions import (
     ApprovalAnswer,
     Execution,
+    ExecutionPatch,
     NewExecution,
+    Session,
     Status,
     Submitted,
     UserInput,
@@ -59,7 +61,15 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
 
     @routes.get("/executions/{execution_id}")
     async def get(execution_id: ExecutionId, caller: Anyone) -> Execution:
-        return await executions.get(execution_id)
+        return await executions.look(execution_id)
+
+    @routes.patch("/executions/{execution_id}")
+    async def patch(execution_id: ExecutionId, change: ExecutionPatch, caller: Client) -> Execution:
+        return await executions.patch(execution_id, change)
+
+    @routes.get("/executions/{execution_id}/session")
+    async def session(execution_id: ExecutionId, caller: Client) -> Session:
+        return await executions.session(execution_id)
 
     @routes.delete("/executions/{execution_id}", status_code=204)
     async def delete(execution_id: ExecutionId, caller: Client) -> Response:

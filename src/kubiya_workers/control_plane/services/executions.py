@@ -6,6 +6,8 @@ A status row and the fact that tells of it are written in one transaction, throu
 the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
 """
 
+import asyncio
+import contextlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +22,6 @@ from kubiya_workers.contracts.appends import Appended
 from kubiya_workers.contracts.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 from kubiya_workers.contracts.events import (
     Delta,
-    Done,
-    ErrorRaised,
     Fact,
     MessageAdded,
     StatusChanged,
@@ -29,9 +29,12 @@ from kubiya_workers.contracts.events import (
 from kubiya_workers.contracts.executions import (
     ApprovalAnswer,
     Execution,
+    ExecutionPatch,
     NewExecution,
     RunOutcome,
     RunStart,
+    Session,
+    SessionMessage,
     Status,
     Submitted,
     advance,
@@ -43,11 +46,17 @@ from kubiya_workers.contracts.tools import Workspace
 
 from ..events.log import EventLog
 from ..store import executions as store
+from ..store import queues
 from ..store.database import Database
+from . import waiting
+from .closing import closing_events, closing_values, without_secrets
 from .runs import Plan
+from .waiting import Progress
 
 MAX_PROMPT = 1_000_000
 """Characters: a prompt beyond this is a file, and belongs in the working directory."""
+CANCEL_GRACE_S = 10.0
+"""How long a worker may take to end what a cancelled run does."""
 
 
 class Engine(Protocol):
@@ -58,6 +67,7 @@ class Engine(Protocol):
     async def cancel(self, execution_id: ExecutionId) -> None: ...
     async def terminate(self, execution_id: ExecutionId, reason: str) -> None: ...
     async def outcome(self, execution_id: ExecutionId) -> RunOutcome: ...
+    async def describe(self, execution_id: ExecutionId) -> Progress: ...
     async def pollers(self, task_queue: str) -> int: ...
     async def health(self) -> Check: ...
 
@@ -84,6 +94,7 @@ class Executions:
         self._log = log
         self._engine = engine
         self._known: dict[ExecutionId, _Known] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self.watcher: Watcher | None = None
 
     # --- submit
@@ -137,6 +148,39 @@ class Executions:
         if found is None:
             raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
         return found
+
+    async def look(self, execution_id: ExecutionId) -> Execution:
+        """The execution, with what it waits for now where it is not over."""
+        run = await self._run(execution_id)
+        execution = run.execution
+        if execution.status.is_terminal:
+            return execution
+        try:
+            progress = await self._engine.describe(execution_id)
+            pollers = await self._engine.pollers(run.task_queue_name)
+        except Unavailable as error:
+            return execution.model_copy(update={"status_reason": f"Temporal: {error.detail}"})
+        queue = await self._queue_name(execution)
+        said = waiting.reason(execution.status, execution.status_reason, progress, pollers, queue)
+        return execution.model_copy(update={"status_reason": said})
+
+    async def session(self, execution_id: ExecutionId) -> Session:
+        """The run as a conversation; a message that is still streamed is not in it yet."""
+        execution = await self.get(execution_id)
+        messages: list[SessionMessage] = []
+        after = 0
+        while rows := await self._log.read(execution_id, after):
+            after = rows[-1].seq
+            messages += [_session_message(row.event) for row in rows if isinstance(row.event, MessageAdded)]
+        return Session(execution_id=execution_id, status=execution.status, messages=tuple(messages))
+
+    async def patch(self, execution_id: ExecutionId, patch: ExecutionPatch) -> Execution:
+        execution = await self.get(execution_id)
+        merged = {**execution.execution_metadata, **patch.execution_metadata}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        async with self._database.writing() as connection:
+            await store.update(connection, execution_id, execution_metadata=kept)
+        return await self.get(execution_id)
 
     async def list(self, **filters: Any) -> Sequence[Execution]:
         async with self._database.reading() as connection:
@@ -215,7 +259,19 @@ class Executions:
             await self.terminate(execution_id, "cancelled; no worker was there")
         else:
             await self._ended_is_fine(self._engine.cancel(execution_id))
+            self._end_soon(execution_id)
         return await self.get(execution_id)
+
+    def _end_soon(self, execution_id: ExecutionId) -> None:
+        """Temporal lists a dead worker as polling for a while: a cancel that nobody heard must end the run too."""
+        task = asyncio.create_task(self._end_unless_heard(execution_id), name=f"cancel-{execution_id}")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end_unless_heard(self, execution_id: ExecutionId) -> None:
+        await asyncio.sleep(CANCEL_GRACE_S)
+        with contextlib.suppress(Refusal):  # It is over, or the sweep closes it.
+            await self.terminate(execution_id, "cancelled; its worker did not answer")
 
     async def terminate(self, execution_id: ExecutionId, reason: str = "terminated by a person") -> Execution:
         """End the run at once, whatever its worker does."""
@@ -266,13 +322,13 @@ class Executions:
                 raise _AlreadyClosed(f"execution {execution_id} is {old}")
             advance(old, outcome.status)
             stored = await store.get_run(connection, execution_id)
-            values = _closing_values(outcome, now)
+            values = closing_values(outcome, now)
             if stored is not None:
-                values["workspace"] = _without_secrets(stored.workspace)
+                values["workspace"] = without_secrets(stored.workspace)
             await store.update(connection, execution_id, **values)
 
         try:
-            await self._log.append(execution_id, _closing_events(execution_id, outcome), also=also)
+            await self._log.append(execution_id, closing_events(execution_id, outcome), also=also)
         except _AlreadyClosed:
             return
         finally:
@@ -290,6 +346,11 @@ class Executions:
         if run is None:
             raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
         return run
+
+    async def _queue_name(self, execution: Execution) -> str:
+        async with self._database.reading() as connection:
+            queue = await queues.find(connection, execution.worker_queue_id or "")
+        return queue.name if queue else "that was deleted"
 
     async def _learn(self, execution_id: ExecutionId) -> _Known:
         execution = await self.get(execution_id)
@@ -354,40 +415,11 @@ def _submitted(execution: Execution, message: str) -> Submitted:
     )
 
 
-def _closing_values(outcome: RunOutcome, now: datetime) -> dict[str, Any]:
-    return {
-        "status": outcome.status,
-        "status_reason": None,
-        "response": outcome.response,
-        "error_message": outcome.error,
-        "failure_reason": outcome.failure_reason,
-        "usage": outcome.usage,
-        "completed_at": now,
-        "updated_at": now,
-    }
-
-
-def _closing_events(execution_id: ExecutionId, outcome: RunOutcome) -> tuple[Fact, ...]:
-    reason = outcome.failure_reason or outcome.error
-    events: list[Fact] = [StatusChanged(status=outcome.status, reason=reason)]
-    if outcome.status is Status.FAILED:
-        error_type = outcome.failure_reason or "internal"
-        text = outcome.error or "the run failed"
-        events.append(ErrorRaised(error=text, error_type=error_type, execution_id=execution_id, status=outcome.status))
-    metadata = {"model_calls": outcome.model_calls, "tool_calls": outcome.tool_calls}
-    if outcome.error:
-        metadata |= {"error": outcome.error}
-    done = Done(
-        execution_id=execution_id,
-        status=outcome.status,
-        response=outcome.response,
-        usage=outcome.usage,
-        metadata=metadata,
+def _session_message(event: MessageAdded) -> SessionMessage:
+    return SessionMessage(
+        role=event.role,
+        content=event.content,
+        message_id=event.message_id,
+        timestamp=event.timestamp,
+        tool_calls=event.tool_calls,
     )
-    return (*events, done)
-
-
-def _without_secrets(workspace: Workspace) -> Workspace:
-    """A run that is over needs its secrets no more."""
-    kept = {name: value for name, value in workspace.env_vars.items() if name not in workspace.secrets}
-    return workspace.model_copy(update={"env_vars": kept})

@@ -8,6 +8,7 @@ from kubiya_workers.contracts.events import Fact
 from kubiya_workers.contracts.ids import ExecutionId
 
 from ..events.publisher import Publisher
+from ..events.uplink import Uplink
 from ..tally import Tally
 from ..workspaces import Workspaces
 from .edge import Running
@@ -18,13 +19,15 @@ class Steps:
     """The worker as an activity sees it."""
 
     client: ControlPlaneClient
+    uplink: Uplink
     workspaces: Workspaces
     timeout_s: float
     running: Running = field(default_factory=Running)
     tally: Tally = field(default_factory=Tally)
 
     def publisher(self, execution_id: ExecutionId, step: int, attempt: int) -> Publisher:
-        return Publisher(self.client.connection.http, execution_id, step=step, attempt=attempt)
+        http = self.client.connection.http
+        return Publisher(http, execution_id, step=step, attempt=attempt, uplink=self.uplink)
 
     async def finished(self, execution_id: ExecutionId, step: int, attempt: int) -> Fact | None:
         """The closing fact that an earlier attempt stored before it was lost; a first attempt need not ask."""
