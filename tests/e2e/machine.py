@@ -128,6 +128,20 @@ class Machine:
                 process.kill()
 
 
+@contextmanager
+def served(root: Path, **environ: str) -> Iterator[Machine]:
+    """A machine on which somebody has started the server; it is stopped again, and nothing of it may be left."""
+    machine = Machine(root, environ)
+    started = machine.run("server", "start")
+    try:
+        assert started.returncode == 0, started.stderr
+        yield machine
+        assert machine.run("server", "stop").returncode == 0
+        machine.assert_nothing_left()
+    finally:
+        machine.kill_everything()
+
+
 def _is_worker(word: str) -> bool:
     return word.endswith("/worker.py") or word == "kubiya_workers.worker"
 

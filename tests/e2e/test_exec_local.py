@@ -18,24 +18,17 @@ import yaml
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 
 from .installation import lines
-from .machine import KUBIYA, Machine, Spawned, until
+from .machine import KUBIYA, Machine, Spawned, served, until
 
 Start = Callable[..., ScriptedModel]
 SLOW = "echo begun >> marks.txt; sleep 61; echo ended >> marks.txt"
 
 
-@pytest.fixture
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine on which somebody has started the server."""
-    machine = Machine(tmp_path_factory.mktemp("served"))
-    started = machine.run("server", "start")
-    assert started.returncode == 0, started.stderr
-    try:
+    with served(tmp_path_factory.mktemp("served")) as machine:
         yield machine
-        assert machine.run("server", "stop").returncode == 0
-        machine.assert_nothing_left()
-    finally:
-        machine.kill_everything()
 
 
 def shell(command: str) -> Reply:
@@ -116,13 +109,12 @@ def test_a_run_that_fails(machine: Machine, model: Start) -> None:
     assert_all_is_gone(machine)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_signal_while_a_tool_runs(machine: Machine, model: Start, number: signal.Signals) -> None:
+def test_ctrl_c_while_a_tool_runs(machine: Machine, model: Start) -> None:
     use(machine, model([shell(SLOW), "never said"]))
     with machine.spawn("exec", "--local", "go", "--yes") as run:
         begun(machine, run)
         where = address(machine)
-        assert run.end(number) == 128 + number
+        assert run.end(signal.SIGINT) == 130
     assert "Cancelled execution" in run.said()
     assert "Traceback" not in run.said()
     assert_all_is_gone(machine)
@@ -131,6 +123,20 @@ def test_a_signal_while_a_tool_runs(machine: Machine, model: Start, number: sign
     assert [run["status"] for run in executions] == ["cancelled"]
     assert not [name for name in queues if name.startswith("local-")]
     assert lines(machine.work / "marks.txt") == ["begun"]
+
+
+def test_sigterm_while_a_tool_runs(running: Machine) -> None:
+    """On a server that runs: it forgets the worker and its queue, and keeps the cancelled run."""
+    with running.spawn("exec", "--local", f"Run `{SLOW}`", "--yes") as run:
+        begun(running, run)
+        assert run.end(signal.SIGTERM) == 143
+    assert "Traceback" not in run.said()
+    until(lambda: not running.workers(), "the worker is gone")
+    assert not [process for process in running.processes() if "sleep" in process.cmdline()]
+    assert local_queues(running) == []
+    (newest, *_) = running.json("execution", "list")  # type: ignore[misc]
+    assert newest["status"] == "cancelled"
+    assert lines(running.work / "marks.txt") == ["begun"]
 
 
 def test_ctrl_c_before_anything_is_up(machine: Machine) -> None:
@@ -169,38 +175,38 @@ def test_its_worker_is_killed(machine: Machine, model: Start) -> None:
     assert_all_is_gone(machine)
 
 
-def test_the_forms_of_its_output(served: Machine) -> None:
+def test_the_forms_of_its_output(running: Machine) -> None:
     """Data alone on stdout; and a server that runs is used, and left alone."""
-    (server,) = [process for process in served.processes() if "kubiya_workers.cli.serve" in process.cmdline()]
+    (server,) = [process for process in running.processes() if "kubiya_workers.cli.serve" in process.cmdline()]
     prompt = "Run `echo $((6 * 7))`"
-    run = served.json("exec", "--local", prompt, "--yes")
+    run = running.json("exec", "--local", prompt, "--yes")
     assert isinstance(run, dict)
     assert (run["status"], run["prompt"]) == ("completed", prompt)
     assert "42" in run["response"]
 
-    done = served.run("exec", "--local", prompt, "--yes", "-o", "yaml")
+    done = running.run("exec", "--local", prompt, "--yes", "-o", "yaml")
     assert yaml.safe_load(done.stdout)["status"] == "completed"
 
-    done = served.run("exec", "--local", prompt, "--yes", "--stream-format", "json")
+    done = running.run("exec", "--local", prompt, "--yes", "--stream-format", "json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(isinstance(event, dict) for event in events)
     assert "done" in json.dumps(events[-1])
 
-    done = served.run("exec", "--local", prompt, "--yes", "--no-stream")
+    done = running.run("exec", "--local", prompt, "--yes", "--no-stream")
     assert done.stdout == run["response"].rstrip("\n") + "\n"
 
     assert server.is_running()
-    assert served.json("server", "status")["pid"] == server.pid  # type: ignore[index]
-    assert not [queue for queue in served.json("queue", "list") if queue["name"].startswith("local-")]  # type: ignore[union-attr]
-    assert not served.workers()
+    assert running.json("server", "status")["pid"] == server.pid  # type: ignore[index]
+    assert local_queues(running) == []
+    assert not running.workers()
 
 
-def test_another_directory(served: Machine) -> None:
-    elsewhere = served.root / "else where"
+def test_another_directory(running: Machine) -> None:
+    elsewhere = running.root / "else where"
     elsewhere.mkdir()
-    done = served.run("exec", "--local", "Run `pwd`", "--yes", "--cwd", str(elsewhere))
+    done = running.run("exec", "--local", "Run `pwd`", "--yes", "--cwd", str(elsewhere))
     assert str(elsewhere) in done.stdout.splitlines()
-    done = served.run("exec", "--local", "Run `pwd`", "--yes", "--cwd", str(elsewhere / "not"))
+    done = running.run("exec", "--local", "Run `pwd`", "--yes", "--cwd", str(elsewhere / "not"))
     assert done.returncode == 2
     assert "--cwd" in done.stderr
     assert "no directory" in done.stderr
@@ -218,9 +224,12 @@ def test_two_at_once_share_one_server(machine: Machine) -> None:
             assert f"\nrun{number}\n" in run.out.read_text()
     assert len(seen) == 1
     assert_all_is_gone(machine)
-    executions, queues = look_back(machine)
-    assert [run["status"] for run in executions] == ["completed"] * 2
-    assert not [name for name in queues if name.startswith("local-")]
+
+
+def local_queues(machine: Machine) -> list[str]:
+    queues = machine.json("queue", "list")
+    assert isinstance(queues, list)
+    return [queue["name"] for queue in queues if queue["name"].startswith("local-")]
 
 
 def servers(machine: Machine) -> list[int]:
@@ -241,13 +250,14 @@ def test_without_a_terminal_and_without_yes(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])
-def test_at_a_terminal_it_shows_and_asks(served: Machine, answer: str) -> None:
-    status, said = at_a_terminal(served, "exec", "--local", "Run `echo done-$((40 + 2))`", answer=f"{answer}\n")
+def test_at_a_terminal_it_shows_and_asks(running: Machine, answer: str) -> None:
+    before_it = running.json("execution", "list")
+    status, said = at_a_terminal(running, "exec", "--local", "Run `echo done-$((40 + 2))`", answer=f"{answer}\n")
     assert "Run it? [y/N]" in said
     before, _, after = said.partition("Run it?")
     assert "default" in before
     assert "kubiya/offline" in before
-    assert str(served.work) in before
+    assert str(running.work) in before
     assert "done-42" not in before
     if answer == "y":
         assert status == 0, said
@@ -255,7 +265,7 @@ def test_at_a_terminal_it_shows_and_asks(served: Machine, answer: str) -> None:
     else:
         assert status == 1, said
         assert "Nothing was run" in after
-        assert served.json("execution", "list") == []
+        assert running.json("execution", "list") == before_it
 
 
 def at_a_terminal(machine: Machine, *words: str, answer: str) -> tuple[int, str]:

@@ -41,10 +41,11 @@ class Stopped(Exception):
 class Failed(Exception):
     """What was asked for was done, and failed: a run, a worker. `fix` is the next step."""
 
-    def __init__(self, detail: str, *, fix: str | None = None) -> None:
+    def __init__(self, detail: str, *, fix: str | None = None, status: Exit = Exit.FAILED) -> None:
         super().__init__(detail)
         self.detail = detail
         self.fix = fix
+        self.status = status
 
 
 class ReaderLeft(Exception):
@@ -79,6 +80,8 @@ def _explained(error: BaseException) -> int:
 def status_of(error: BaseException) -> Exit:
     """The exit status that an error stands for."""
     match error:
+        case Failed():
+            return error.status
         case BadSetting():
             return Exit.CONFIGURATION
         case Refusal(status=401 | 403):
@@ -115,6 +118,8 @@ def _usage(error: click.ClickException) -> int:
     fix = USAGE_FIX
     if isinstance(error, click.UsageError) and error.ctx is not None:
         fix = f"{error.ctx.command_path} --help shows what it takes."
+        if isinstance(error, click.NoSuchOption):
+            fix += " Words that begin with a dash follow `--`."
     talk.error(error.format_message(), fix)
     return error.exit_code
 

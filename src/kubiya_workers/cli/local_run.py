@@ -24,14 +24,14 @@ from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.paths import Paths
 
 from .connect import Reached
-from .exit import Failed
+from .exit import Exit, Failed
 from .following import Ended, cancel, follow, submit
 from .render.renderer import Renderer
 from .run_request import RunRequest
 
 RESTARTS = 3
-_HOPELESS = frozenset({2, 3, 6})
-"""Exit statuses of a worker that the same start would bring again: usage, key, configuration."""
+_HOPELESS = frozenset({Exit.USAGE, Exit.AUTHENTICATION, Exit.CONFIGURATION})
+"""Exit statuses of a worker that the same start would bring again; they are this command's too."""
 _FAREWELL_S = 10.0
 _ORPHANED_AFTER_S = 60
 """When the control plane deletes the queue of a command that was killed."""
@@ -142,7 +142,8 @@ async def _keep_worker(stage: _Stage) -> None:
     if status == 0:
         return
     words = " / ".join(said)
-    raise Failed(f"The worker {_death(status)}" + (f": {words}" if words else ""), fix="kubiya doctor")
+    why = Exit(status) if status in _HOPELESS else Exit.FAILED
+    raise Failed(f"The worker {_death(status)}" + (f": {words}" if words else ""), fix="kubiya doctor", status=why)
 
 
 async def _one_worker(stage: _Stage, log: Callable[[str], None]) -> int:

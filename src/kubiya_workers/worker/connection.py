@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListTaskQueuePartitionsRequest
 from temporalio.client import Client, TLSConfig
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
@@ -35,19 +35,34 @@ class Connection:
         Raises:
             Unavailable: the server does not answer.
         """
-        pollers = await asyncio.gather(*(self._pollers(kind) for kind in _POLL_KINDS))
-        return all(any(poller.identity == self.identity for poller in kind) for kind in pollers)
-
-    async def _pollers(self, kind: TaskQueueType.ValueType) -> list[PollerInfo]:
-        request = DescribeTaskQueueRequest(
-            namespace=self.client.namespace, task_queue=TaskQueue(name=self.task_queue), task_queue_type=kind
-        )
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                answer = await self.client.workflow_service.describe_task_queue(request, retry=False)
+                return all(await asyncio.gather(*map(self._polls, _POLL_KINDS)))
         except (RPCError, TimeoutError) as error:
             raise Unavailable(f"Temporal does not answer: {error}") from error
-        return list(answer.pollers)
+
+    async def _polls(self, kind: TaskQueueType.ValueType) -> bool:
+        if await self._is_listed(self.task_queue, kind):
+            return True
+        # A queue has several partitions, and each lists only its own pollers: ours may all be elsewhere.
+        others = [key for key in await self._partitions(kind) if key != self.task_queue]
+        return any(await asyncio.gather(*(self._is_listed(key, kind) for key in others)))
+
+    async def _partitions(self, kind: TaskQueueType.ValueType) -> list[str]:
+        request = ListTaskQueuePartitionsRequest(
+            namespace=self.client.namespace, task_queue=TaskQueue(name=self.task_queue)
+        )
+        found = await self.client.workflow_service.list_task_queue_partitions(request, retry=False)
+        is_workflow = kind == TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+        listed = found.workflow_task_queue_partitions if is_workflow else found.activity_task_queue_partitions
+        return [partition.key for partition in listed]
+
+    async def _is_listed(self, partition: str, kind: TaskQueueType.ValueType) -> bool:
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace, task_queue=TaskQueue(name=partition), task_queue_type=kind
+        )
+        answer = await self.client.workflow_service.describe_task_queue(request, retry=False)
+        return any(poller.identity == self.identity for poller in answer.pollers)
 
 
 async def connect(

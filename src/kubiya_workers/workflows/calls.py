@@ -8,7 +8,13 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    TimeoutError,
+    TimeoutType,
+    is_cancelled_exception,
+)
 
 from kubiya_workers.contracts.activities import (
     ANNOUNCE,
@@ -107,8 +113,12 @@ async def call_tool(request: ToolRequest, *, remaining_s: float | None) -> ToolR
 
 def _why_tool_failed(error: ActivityError) -> str:
     match error.cause:
-        case TimeoutError():
+        case TimeoutError(type=TimeoutType.HEARTBEAT):
             return "its worker stopped answering while it ran"
+        case TimeoutError(type=TimeoutType.SCHEDULE_TO_CLOSE):
+            return "the time of the run was used up while it ran"
+        case TimeoutError():
+            return "it did not end in time"
         case ApplicationError() as cause:
             return cause.message
         case cause:

@@ -8,7 +8,7 @@ import click
 
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, ExecutionEnvironment
 from kubiya_workers.contracts.executions import NewExecution
-from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.ids import NAME_RULE, ExecutionId, is_safe_name
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
 
@@ -184,6 +184,8 @@ def _queue(queue: str | None, name: str | None, *, local: bool) -> str | None:
         raise click.UsageError("--local makes a queue of its own: leave --queue out.")
     if chosen is not None and "," in chosen:
         raise click.UsageError("Give one queue: several are not available in this version.")
+    if chosen is not None and not is_safe_name(chosen):
+        raise click.UsageError(f"--queue: {chosen!r} cannot name a queue: {NAME_RULE}.")
     return chosen
 
 

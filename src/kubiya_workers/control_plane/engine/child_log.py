@@ -18,8 +18,14 @@ class ChildLog:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._descriptor: int | None = None
+        self._first: list[str] = []
         self._last: deque[str] = deque(maxlen=_WORDS)
         self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def first_words(self) -> str:
+        """The first lines of the current child, as one line: where one that fails at once says why."""
+        return " ".join(self._first)
 
     @property
     def last_words(self) -> str:
@@ -28,6 +34,7 @@ class ChildLog:
 
     def follow(self, stream: asyncio.StreamReader, *, until: bytes) -> "asyncio.Future[bool]":
         """Begin to keep what a new child says; resolves True at the first line that holds `until`, False at its end."""
+        self._first.clear()
         self._last.clear()
         ready = asyncio.get_running_loop().create_future()
         self._pump = asyncio.create_task(self._keep(stream, until, ready), name="child-log")
@@ -61,6 +68,8 @@ class ChildLog:
         text = line.decode(errors="replace").strip()
         if text:
             self._last.append(text[:_LINE_LIMIT])
+            if len(self._first) < _WORDS:
+                self._first.append(text[:_LINE_LIMIT])
         with contextlib.suppress(OSError):
             self._write(line + b"\n")
 

@@ -35,8 +35,10 @@ _TRIES = 20
 """Ports that are tried at a start before giving up."""
 
 # Its queues are polled at most 20 times a second by default, which delays each workflow task by up to 50 ms.
-_DYNAMIC = tuple(
-    f"history.{queue}ProcessorMaxPollRPS=2000" for queue in ("transfer", "timer", "visibility", "outbound")
+# One partition a queue: on one machine, four only make tasks and pollers look for each other.
+_DYNAMIC = (
+    *(f"history.{queue}ProcessorMaxPollRPS=2000" for queue in ("transfer", "timer", "visibility", "outbound")),
+    *(f"matching.numTaskqueue{kind}Partitions=1" for kind in ("Read", "Write")),
 )
 _PRAGMAS = ("journal_mode=wal", "synchronous=normal")
 _BANNER = b"Temporal Server:"
@@ -195,7 +197,8 @@ class EmbeddedTemporal:
             return
         await process.wait()
         words = self._log.last_words
-        if _CLASH in words:
+        # After a clash it may go on into a crash of its own, whose stack trace is all that its last words are.
+        if _CLASH in words or _CLASH in self._log.first_words:
             raise _PortTaken
         raise Unavailable(
             f"the embedded Temporal ended at its start: {words or f'status {process.returncode}'}",

@@ -3,20 +3,22 @@
 Every call may raise `Unavailable`: Temporal does not answer, or the object store that holds large bodies does not.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     DescribeTaskQueueRequest,
     DescribeWorkflowExecutionResponse,
+    ListTaskQueuePartitionsRequest,
 )
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -141,16 +143,24 @@ class TemporalEngine:
         return Progress("running" if running else "ended", found.task_queue, _pending(found.raw_description))
 
     async def pollers(self, task_queue: str) -> int:
-        """How many workers poll this queue."""
-        request = DescribeTaskQueueRequest(
-            namespace=self._client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        """How many workers poll this queue. Each of its partitions lists only its own pollers."""
+        partitions = ListTaskQueuePartitionsRequest(
+            namespace=self._client.namespace, task_queue=TaskQueue(name=task_queue)
         )
         with _renamed(task_queue):
-            found = await self._client.workflow_service.describe_task_queue(request, timeout=_CALL_LIMIT)
+            listed = await self._client.workflow_service.list_task_queue_partitions(partitions, timeout=_CALL_LIMIT)
+            keys = [partition.key for partition in listed.workflow_task_queue_partitions]
+            found = await asyncio.gather(*map(self._pollers_of, keys))
         oldest = time.time() - _POLL_FRESH_S
-        return sum(poller.last_access_time.seconds >= oldest for poller in found.pollers)
+        return len({p.identity for pollers in found for p in pollers if p.last_access_time.seconds >= oldest})
+
+    async def _pollers_of(self, partition: str) -> Sequence[PollerInfo]:
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=partition),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        return (await self._client.workflow_service.describe_task_queue(request, timeout=_CALL_LIMIT)).pollers
 
     async def health(self) -> Check:
         """Whether Temporal answers for our namespace; never raises."""
