@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -46,6 +48,8 @@ class Installation:
     environ: dict[str, str] = field(default_factory=dict[str, str])
     server: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+    ports: dict[str, str] = field(default_factory=lambda: ports_of_its_own())
+    """While a killed server is down, no server of another test may take its place."""
 
     # --- processes
 
@@ -53,7 +57,8 @@ class Installation:
         """Start, or start again, and wait until it answers; a port that it had before it takes again."""
         if self.state_file.exists():
             self.state_file.unlink()
-        self.server = self._spawn("server", "kubiya_workers.cli.serve", "--mode", "foreground", env=self.environ)
+        env = {**self.ports, **self.environ}
+        self.server = self._spawn("server", "kubiya_workers.cli.serve", "--mode", "foreground", env=env)
         until(self._is_up, f"the server is up: {self.log('server')}", 40)
 
     def _is_up(self) -> bool:
@@ -214,6 +219,16 @@ class Installation:
         assert [e.type for e in events].count("done") == 1
         assert events[-1].type == "done"
         return events
+
+
+def ports_of_its_own() -> dict[str, str]:
+    """Two ports that are free now, from below those that the system gives to clients."""
+    found: list[str] = []
+    while len(found) < 2:
+        port = random.randrange(10_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(str(port))
+    return dict(zip(("KUBIYA_SERVER_PORT", "KUBIYA_TEMPORAL_PORT"), found, strict=True))
 
 
 def _events(answer: httpx.Response) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""What people get wrong: each time a sentence that names it, the next step, the right exit status, nothing half-done."""
+"""What people get wrong: a sentence that names it, the next step, the right exit status, and nothing half-done."""
 
 import os
 import socket
@@ -59,7 +59,7 @@ def test_wrong_usage_starts_nothing(machine: Machine, words: tuple[str, ...], na
 
 
 def test_a_prompt_that_begins_with_dashes(running: Machine) -> None:
-    refused(running.run("exec", "--local", "--yes", "--flag-like"), 2, "--flag-like", "-- ")
+    refused(running.run("exec", "--local", "--yes", "--flag-like"), 2, "--flag-like", "`--`")
     done = running.run("exec", "--local", "--yes", "--", "--flag-like `echo fine`")
     assert done.returncode == 0, done.stderr
     assert "\nfine\n" in done.stdout
@@ -68,7 +68,7 @@ def test_a_prompt_that_begins_with_dashes(running: Machine) -> None:
 def test_what_does_not_exist(running: Machine) -> None:
     before = running.json("execution", "list"), running.json("queue", "list")
     refused(running.run("exec", "--local", "--yes", "--agent", "nobody", "hello"), 4, "nobody", "kubiya agent list")
-    refused(running.run("exec", "--yes", "--queue", "nowhere", "hello"), 4, "nowhere", "kubiya worker start --queue-id=nowhere")
+    refused(running.run("exec", "--yes", "--queue", "nowhere", "hello"), 4, "nowhere", "worker start")
     refused(running.run("agent", "get", "nobody"), 4, "nobody")
     refused(running.run("execution", "get", "no-such-run"), 4, "no-such-run")
     refused(running.run("execution", "logs", "no-such-run"), 4, "no-such-run")

@@ -90,9 +90,7 @@ def test_cancel_of_a_run_that_no_worker_took(installation: Installation, model: 
     assert installation.execution(execution)["status"] == "cancelled"
 
 
-def test_cancel_of_a_run_that_has_completed(
-    installation: Installation, served: Callable[..., ScriptedModel]
-) -> None:
+def test_cancel_of_a_run_that_has_completed(installation: Installation, served: Callable[..., ScriptedModel]) -> None:
     served("done")
     execution = installation.submit("go")
     assert installation.ended(execution)["status"] == "completed"

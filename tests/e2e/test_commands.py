@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -150,11 +151,11 @@ def test_a_worker_in_the_foreground(running: Machine) -> None:
 def test_a_worker_drains(running: Machine) -> None:
     """Told to end while a tool runs, it lets the tool finish, and the run is not lost."""
     prompt = "Run `echo begun > drain.txt; sleep 2; echo finished >> drain.txt`"
-    with (
-        running.spawn("worker", "start", "--queue-id=draining", "--type=local") as first,
-        running.spawn("exec", "--queue", "draining", "--yes", prompt) as run,
-    ):
-        until((running.work / "drain.txt").exists, "the tool runs", 40)
+    with ExitStack() as stack:
+        first = stack.enter_context(running.spawn("worker", "start", "--queue-id=draining", "--type=local"))
+        first.until_said("Ready")
+        run = stack.enter_context(running.spawn("exec", "--queue", "draining", "--yes", prompt))
+        until((running.work / "drain.txt").exists, "the tool runs")
         assert first.end(signal.SIGTERM) == 0
         assert (running.work / "drain.txt").read_text() == "begun\nfinished\n"
         with running.spawn("worker", "start", "--queue-id=draining") as second:

@@ -17,7 +17,9 @@ COUNT = 200
 def test_two_hundred_executions_at_once_on_one_worker(
     installation: Installation, model: Callable[..., ScriptedModel]
 ) -> None:
-    scripts = {f"run {n:03}.": [tool("shell", {"command": f"echo {n} >> marks.txt"}), f"{n} done"] for n in range(COUNT)}
+    scripts = {
+        f"run {n:03}.": [tool("shell", {"command": f"echo {n} >> marks.txt"}), f"{n} done"] for n in range(COUNT)
+    }
     scripted = model(scripts)
     installation.serve(scripted.url)
     installation.start_worker()

@@ -8,6 +8,7 @@ from typing import TextIO
 
 import click
 
+from kubiya_workers.launchers.state import make_private
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
 
@@ -30,7 +31,7 @@ class WorkerLog:
 
     def __enter__(self) -> "WorkerLog":
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.path.parent)
             if self.path.exists() and self.path.stat().st_size > _LIMIT:
                 self.path.replace(self.path.with_name(self.path.name + ".1"))
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -21,7 +21,7 @@ from kubiya_workers.settings.source import Source
 
 from .guard import Guard, end_group, start_time
 from .spec import LocalWorker
-from .state import unwritable
+from .state import make_private, unwritable
 
 __all__ = ["LocalWorker", "WorkerProcess", "worker"]
 
@@ -146,7 +146,7 @@ def _program(paths: Paths, spec: LocalWorker) -> tuple[str, ...]:
         return _WITHOUT_A_FILE
     directory = paths.worker(spec.queue)
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(directory)
     except OSError as error:
         raise unwritable(directory, error) from error
     return (str(_write_launcher(directory)),)
@@ -181,6 +181,7 @@ def _write_launcher(directory: Path) -> Path:
     try:
         if not script.exists() or script.read_text() != _LAUNCHER:
             fresh = directory / f".worker.{os.getpid()}.py"
+            fresh.touch(mode=0o600)
             fresh.write_text(_LAUNCHER)
             fresh.replace(script)
     except OSError as error:

@@ -22,13 +22,21 @@ def prepare(paths: Paths) -> None:
         BadSetting: the home cannot be written.
     """
     try:
-        for directory in (paths.home, paths.server):
-            if not directory.is_dir():
-                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(paths.server)
     except OSError as error:
         raise unwritable(paths.home, error) from error
     if not os.access(paths.server, os.W_OK | os.X_OK):
         raise BadSetting(f"{paths.server} is not writable; set KUBIYA_HOME to a directory that is")
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory for the user alone, and so each above it that is missing: `mkdir` opens those to everybody.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for missing in reversed([path for path in (directory, *directory.parents) if not path.is_dir()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> BadSetting:

@@ -5,6 +5,7 @@ import asyncio
 import sys
 from typing import NoReturn
 
+from kubiya_workers.client.errors import Unreachable
 from kubiya_workers.contracts.errors import Forbidden, Refusal, Unauthorized, Unavailable
 from kubiya_workers.launchers.leave import leave
 from kubiya_workers.observability import logs
@@ -48,7 +49,7 @@ def _status(error: Refusal) -> int:
     match error:
         case Unauthorized() | Forbidden():
             return AUTHENTICATION
-        case Unavailable():
+        case Unreachable() | Unavailable():
             return NETWORK
         case _:
             return REFUSED
