@@ -106,3 +106,13 @@ def test_pause_holds_a_run_and_resume_lets_it_go_on(serving: Callable[..., Insta
     installation.call("POST", f"/executions/{execution}/mark-done")
     assert installation.ended(execution)["status"] == "completed"
     installation.assert_the_log_is_whole(execution)
+
+
+def test_a_secret_that_the_model_repeats_is_in_no_event(serving: Callable[..., Installation]) -> None:
+    secret = "s3cr3t-value-of-mine"
+    installation = serving([tool("shell", {"command": f"echo {secret}"}), f"it is {secret}, I think"])
+    environment = {"working_dir": str(installation.machine.work), "env_vars": {"TOKEN": secret}, "secrets": ["TOKEN"]}
+    execution = installation.submit("go", execution_environment=environment)
+    ended = installation.ended(execution)
+    assert ended["response"] == "it is [redacted], I think"
+    assert secret not in str([event.data for event in installation.stored(execution)])

@@ -31,6 +31,7 @@ class ModelCall(Wire):
     tools: tuple[ToolSpec, ...] = ()
     temperature: float | None = None
     max_output_tokens: int | None = None
+    has_secrets: bool = False
 
 
 class ModelReply(Wire):

@@ -192,6 +192,8 @@ class RunStart(Wire):
     prompt: str
     interactive: bool = False
     """Whether the run waits for a follow-up message after an answer, instead of completing."""
+    has_secrets: bool = False
+    """Whether the workspace holds secrets, whose values are then redacted in all that the model says too."""
     handover_events: int | None = None
     """Continue as new after this many history events; None leaves it to Temporal's suggestion."""
     carried: RunState | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.tools import Workspace
+from kubiya_workers.observability.redaction import Redactor
 
 _KEPT = 256
 
@@ -34,3 +35,8 @@ class Workspaces:
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
         return workspace
+
+
+def redactor_of(workspace: Workspace) -> Redactor:
+    """Takes the values of the workspace's secrets out of whatever is said."""
+    return Redactor(workspace.env_vars[name] for name in workspace.secrets if name in workspace.env_vars)

@@ -82,6 +82,7 @@ class ExecutionWorkflow:
             tools=agent.tools,
             temperature=agent.temperature,
             max_output_tokens=agent.max_output_tokens,
+            has_secrets=self._start.has_secrets,
         )
         try:
             reply = await calls.call_model(call, remaining_s=remaining_s(agent.limits, self._elapsed))

@@ -113,7 +113,13 @@ class Executions:
         if existing is not None:
             return _submitted(existing, "already submitted")
         execution = plan.execution(execution_id, new, _now())
-        run = RunStart(execution_id=execution_id, agent=plan.agent, prompt=new.prompt, interactive=plan.interactive)
+        run = RunStart(
+            execution_id=execution_id,
+            agent=plan.agent,
+            prompt=new.prompt,
+            interactive=plan.interactive,
+            has_secrets=bool(plan.workspace.secrets),
+        )
         await self._insert(execution, plan.workspace, run, plan.task_queue)
         return _submitted(execution, await self._start(run, plan.task_queue))
 

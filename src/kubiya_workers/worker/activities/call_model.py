@@ -5,9 +5,12 @@ from temporalio import activity
 from kubiya_workers.contracts.activities import CALL_MODEL, ModelCall, ModelReply
 from kubiya_workers.contracts.events import MessageAdded, ModelStarted, UsageReported
 from kubiya_workers.contracts.messages import AssistantMessage, Usage
+from kubiya_workers.observability.redaction import Redactor, StreamRedactor
 
 from ..events.publisher import Publisher
+from ..models.assembly import DeltaKind
 from ..models.client import ModelClient
+from ..workspaces import redactor_of
 from .edge import edge
 from .steps import Steps
 
@@ -30,12 +33,39 @@ class CallModel:
             return await self._complete(call, attempt)
 
     async def _complete(self, call: ModelCall, attempt: int) -> ModelReply:
+        redactor = await self._redactor(call)
         async with self._steps.publisher(call.execution_id, call.step, attempt) as publisher:
             await publisher.fact(ModelStarted(step=call.step, attempt=attempt, model=call.model))
-            reply = await self._models.complete(call, publisher.on_model_delta)
+            said = _Redacted(redactor, publisher)
+            reply = redacted(await self._models.complete(call, said.on_delta), redactor)
+            said.close()
             await _publish(reply, call, attempt, publisher)
             await publisher.flush()
         return reply
+
+    async def _redactor(self, call: ModelCall) -> Redactor:
+        """Of the run's secrets; a run without any need not ask for its workspace here."""
+        if not call.has_secrets:
+            return Redactor(())
+        return redactor_of(await self._steps.workspaces.of(call.execution_id))
+
+
+class _Redacted:
+    """What the model streams, without secrets, also where one is split between two pieces."""
+
+    def __init__(self, redactor: Redactor, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._streams: dict[DeltaKind, StreamRedactor] = {
+            "message": redactor.stream(),
+            "reasoning": redactor.stream(),
+        }
+
+    def on_delta(self, kind: DeltaKind, text: str) -> None:
+        self._publisher.on_model_delta(kind, self._streams[kind].feed(text))
+
+    def close(self) -> None:
+        for kind, stream in self._streams.items():
+            self._publisher.on_model_delta(kind, stream.close())
 
 
 async def _publish(reply: ModelReply, call: ModelCall, attempt: int, publisher: Publisher) -> None:
@@ -77,3 +107,17 @@ def _reply_in(fact: MessageAdded, call: ModelCall) -> ModelReply:
         model=fact.model or call.model,
         finish_reason=fact.finish_reason or "stop",
     )
+
+
+def redacted(reply: ModelReply, redactor: Redactor) -> ModelReply:
+    """The reply without secrets. Tool arguments too: a tool that needs a secret finds it in its environment."""
+    message = reply.message
+    calls = tuple(c.model_copy(update={"arguments": redactor.text(c.arguments)}) for c in message.tool_calls)
+    clean = message.model_copy(
+        update={
+            "content": redactor.text(message.content),
+            "reasoning": redactor.text(message.reasoning),
+            "tool_calls": calls,
+        }
+    )
+    return reply.model_copy(update={"message": clean})

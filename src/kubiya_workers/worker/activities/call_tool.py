@@ -13,6 +13,7 @@ from kubiya_workers.observability.redaction import Redactor
 
 from ..events.publisher import Publisher
 from ..tools import Toolbox
+from ..workspaces import redactor_of
 from .edge import edge
 from .steps import Steps
 
@@ -39,7 +40,7 @@ class CallTool:
 
     async def _call(self, request: ToolRequest, attempt: int) -> ToolResult:
         workspace = await self._steps.workspaces.of(request.execution_id)
-        redactor = _redactor(workspace)
+        redactor = redactor_of(workspace)
         async with self._steps.publisher(request.execution_id, request.step, attempt) as publisher:
             await publisher.fact(_started(request, attempt, redactor))
             # Durable before it runs: the record that a tool was begun must not be younger than its effect.
@@ -139,10 +140,6 @@ def _ended(request: ToolRequest, status: ToolStatus, why: str) -> ToolResult:
         content=_SAID.get(status, "{why}").format(why=why),
         error=f"outcome {status}: {why}",
     )
-
-
-def _redactor(workspace: Workspace) -> Redactor:
-    return Redactor(workspace.env_vars[name] for name in workspace.secrets if name in workspace.env_vars)
 
 
 def _redacted(result: ToolResult, redactor: Redactor) -> ToolResult:
