@@ -11,6 +11,9 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
+_RUN_WITHIN_S = 60.0
+"""No measurement has a run that takes longer, unless it hangs."""
+
 
 class Refused(Exception):
     """The server answered with an error."""
@@ -67,10 +70,11 @@ class Api:
 
         Raises:
             Refused: the run did not complete.
+            TimeoutError: it did not end.
         """
         execution_id = await self.submit(queue)
         last = b"{}"
-        async with aclosing(self.events(execution_id)) as events:
+        async with asyncio.timeout(_RUN_WITHIN_S), aclosing(self.events(execution_id)) as events:
             async for _kind, data in events:
                 last = data
         done = json.loads(last)

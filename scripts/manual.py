@@ -35,7 +35,9 @@ def command_of(name: str) -> click.Command:
 
 def described(command: click.Command, path: str) -> list[str]:
     """A command's section, and those of its subcommands."""
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    context = click.Context(
+        command, info_name=path, max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
+    )
     text = command.get_help(context).rstrip()
     sections = [f"## {path}" if path.count(" ") == 1 else f"### {path}", "", "```", text, "```", ""]
     if isinstance(command, click.Group):
@@ -73,7 +75,13 @@ def pages() -> dict[Path, str]:
     return {DOCS / "commands.md": commands_page(), DOCS / "configuration.md": configuration_page()}
 
 
+def outdated() -> list[str]:
+    return [path.name for path, text in pages().items() if not path.exists() or path.read_text() != text]
+
+
 if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(f"outdated: {', '.join(outdated())}; run `make docs`" if outdated() else 0)
     for path, text in pages().items():
         path.write_text(text)
         sys.stdout.write(f"{path.name}\n")

@@ -114,7 +114,7 @@ class Installation:
             )
 
     def temporal(self) -> psutil.Process:
-        found = [p for p in self.machine.processes() if "start-dev" in p.cmdline()]
+        found = self.machine.running(lambda words: "start-dev" in words)
         assert len(found) == 1, found
         return found[0]
 

@@ -115,8 +115,17 @@ class Machine:
                     found.append(process)
         return found
 
+    def running(self, matches: Callable[[list[str]], bool]) -> list[psutil.Process]:
+        """Those whose command line matches; one may end while it is looked at."""
+        found: list[psutil.Process] = []
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if matches(process.cmdline()):
+                    found.append(process)
+        return found
+
     def workers(self) -> list[psutil.Process]:
-        return [process for process in self.processes() if any(map(_is_worker, process.cmdline()))]
+        return self.running(lambda words: any(map(_is_worker, words)))
 
     def assert_nothing_left(self) -> None:
         until(lambda: not self.processes(), f"nothing is left of {self.home}: {self.processes()}", 15)

@@ -34,7 +34,7 @@ def served(installation: Installation, model: Start) -> Callable[..., ScriptedMo
 def sleeping(installation: Installation, *words: str) -> list[psutil.Process]:
     """The processes of this machine whose whole command line is one of `words`."""
     wanted = [word.split() for word in words]
-    return [process for process in installation.machine.processes() if process.cmdline() in wanted]
+    return installation.machine.running(lambda words: words in wanted)
 
 
 def cancel(installation: Installation, execution: str) -> dict[str, Any]:

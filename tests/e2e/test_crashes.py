@@ -3,7 +3,9 @@
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from kubiya_workers.testing import Reply, ScriptedModel, tool
@@ -22,12 +24,11 @@ def shell(command: str) -> Reply:
 
 def holder(installation: Installation, marker: str) -> subprocess.Popen[bytes]:
     """The worker whose child has `marker` in its command line."""
-    import psutil
-
     for worker in installation.workers:
         for child in psutil.Process(worker.pid).children(recursive=True):
-            if any(marker in word for word in child.cmdline()):
-                return worker
+            with suppress(psutil.Error):
+                if any(marker in word for word in child.cmdline()):
+                    return worker
     raise AssertionError("no worker runs it")
 
 

@@ -133,7 +133,7 @@ def test_sigterm_while_a_tool_runs(running: Machine) -> None:
         assert run.end(signal.SIGTERM) == 143
     assert "Traceback" not in run.said()
     until(lambda: not running.workers(), "the worker is gone")
-    assert not [process for process in running.processes() if "sleep" in process.cmdline()]
+    assert not running.running(lambda words: "sleep" in words)
     assert local_queues(running) == []
     (newest, *_) = running.json("execution", "list")  # type: ignore[misc]
     assert newest["status"] == "cancelled"
@@ -179,7 +179,7 @@ def test_its_worker_is_killed(machine: Machine, model: Start) -> None:
 
 def test_the_forms_of_its_output(running: Machine) -> None:
     """Data alone on stdout; and a server that runs is used, and left alone."""
-    (server,) = [process for process in running.processes() if "kubiya_workers.cli.serve" in process.cmdline()]
+    (server,) = running.running(lambda words: "kubiya_workers.cli.serve" in words)
     prompt = "Run `echo $((6 * 7))`"
     run = running.json("exec", "--local", prompt, "--yes")
     assert isinstance(run, dict)

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -152,7 +152,7 @@ def _read_to_the_end(installation: Installation, execution: str) -> Seen:
 
 
 @contextmanager
-def deaf_readers(installation: Installation, execution: str, count: int) -> Iterator[None]:
+def deaf_readers(installation: Installation, execution: str, count: int) -> Generator[None]:
     """Connections that ask for the stream and never take a byte of it."""
     address = urlsplit(installation.url)
     request = (

@@ -142,7 +142,7 @@ def test_a_second_signal_means_now(served: Callable[[object], Installation]) -> 
 
 
 def _running(installation: Installation, command: str) -> list[psutil.Process]:
-    return [process for process in installation.machine.processes() if process.cmdline() == command.split()]
+    return installation.machine.running(lambda words: words == command.split())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from temporalio.client import Client, TLSConfig
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
+from kubiya_workers.client.temporal_runtime import runtime
 from kubiya_workers.contracts.errors import Refusal, Unauthorized, Unavailable
 from kubiya_workers.contracts.workers import Registered
 from kubiya_workers.settings.server import TemporalSettings
@@ -84,6 +85,7 @@ async def connect(
                 tls=_tls(registered, tls),
                 data_converter=converter,
                 identity=identity,
+                runtime=runtime(),
             )
             connection = Connection(client, registered.task_queue_name, identity)
             await connection.is_polling()

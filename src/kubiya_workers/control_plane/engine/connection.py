@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
+from kubiya_workers.client.temporal_runtime import runtime
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unauthorized, Unavailable
 from kubiya_workers.settings.server import TemporalSettings
 from kubiya_workers.settings.source import BadSetting
@@ -38,6 +39,7 @@ async def connect(settings: TemporalSettings, converter: DataConverter) -> Clien
                 tls=tls,
                 data_converter=converter,
                 retry_config=_RETRIES,
+                runtime=runtime(),
             )
             await _probe(client)
     except TimeoutError:
