@@ -63,7 +63,7 @@ def _workers(made: Installation, count: int) -> list[Figure]:
     bare = [_until_ready(made.spawn_bare_worker()) for _ in range(count)]
     first, *again = ours
     return [
-        of_samples("bare Temporal: worker start → polling", "s", bare),
+        of_samples("bare Temporal: worker start → started", "s", bare),
         of_samples("kubiya worker start → ready", "s", again, budget=WORKER_S),
         Figure("kubiya worker start → ready, the first time", first, "s", 1, budget=FIRST_WORKER_S),
     ]

@@ -24,7 +24,13 @@ _STICKY_TIMEOUT = timedelta(seconds=3)
 # Imported once, outside: re-importing some 60 models into every workflow's sandbox costs 20 ms a run.
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
-        "kubiya_workers.contracts", "kubiya_workers.agent"
+        "kubiya_workers.contracts",
+        "kubiya_workers.agent",
+        # The workflow's own parts that hold no state between runs.
+        "kubiya_workers.workflows.approvals",
+        "kubiya_workers.workflows.calls",
+        "kubiya_workers.workflows.handover",
+        "kubiya_workers.workflows.inbox",
     )
 )
 

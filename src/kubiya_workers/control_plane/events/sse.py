@@ -76,7 +76,7 @@ class Reader:
 
     async def _replay(self, before_done: bytes = b"") -> AsyncIterator[bytes]:
         upto, after = self._upto, self._cursor.seq
-        while rows := await self._log.page(self._execution_id, after, upto, _PAGE):
+        while after < upto and (rows := await self._log.page(self._execution_id, after, upto, _PAGE)):
             after = rows[-1].seq
             if isinstance(rows[-1].event, Done) and before_done:
                 if block := self._unseen([Item(event, seq) for seq, event in rows[:-1]]):

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 
@@ -55,15 +56,17 @@ class Uplink:
         append = _Append(event_log.encoded(execution_id, events), asyncio.get_running_loop().create_future())
         self._waiting.append(append)
         if len(self._busy) < self._lanes:
-            task = asyncio.create_task(self._carry(), name="uplink")
-            self._busy.add(task)
-            task.add_done_callback(self._busy.discard)
+            self._busy.add(asyncio.create_task(self._carry(), name="uplink"))
         return await append.answer
 
     async def _carry(self) -> None:
-        while together := self._take():
-            for append, outcome in zip(together, await self._outcomes(together), strict=True):
-                append.settle(outcome)
+        try:
+            while together := self._take():
+                for append, outcome in zip(together, await self._outcomes(together), strict=True):
+                    append.settle(outcome)
+        finally:
+            # In the same turn as the last look for work: an append of the next one must not count on this lane.
+            self._busy.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _outcomes(self, together: Sequence[_Append]) -> Sequence[Appended | Exception]:
         try:
