@@ -1,8 +1,12 @@
 """One model call: streamed from the gateway, published as it comes, returned whole."""
 
+import asyncio
+import contextlib
+
 from temporalio import activity
 
 from kubiya_workers.contracts.activities import CALL_MODEL, ModelCall, ModelReply
+from kubiya_workers.contracts.errors import Refusal
 from kubiya_workers.contracts.events import MessageAdded, ModelStarted, UsageReported
 from kubiya_workers.contracts.messages import AssistantMessage, Usage
 from kubiya_workers.observability.redaction import Redactor, StreamRedactor
@@ -10,9 +14,12 @@ from kubiya_workers.observability.redaction import Redactor, StreamRedactor
 from ..events.publisher import Publisher
 from ..models.assembly import DeltaKind
 from ..models.client import ModelClient
+from ..models.errors import UpstreamError
 from ..workspaces import redactor_of
 from .edge import edge
 from .steps import Steps
+
+LAST_WORDS_S = 2.0
 
 
 class CallModel:
@@ -37,7 +44,11 @@ class CallModel:
         async with self._steps.publisher(call.execution_id, call.step, attempt) as publisher:
             await publisher.fact(ModelStarted(step=call.step, attempt=attempt, model=call.model))
             said = _Redacted(redactor, publisher)
-            reply = redacted(await self._models.complete(call, said.on_delta), redactor)
+            try:
+                reply = redacted(await self._models.complete(call, said.on_delta), redactor)
+            except UpstreamError:
+                await _keep(said, publisher)
+                raise
             said.close()
             await _publish(reply, call, attempt, publisher)
             await publisher.flush()
@@ -48,6 +59,14 @@ class CallModel:
         if not call.has_secrets:
             return Redactor(())
         return redactor_of(await self._steps.workspaces.of(call.execution_id))
+
+
+async def _keep(said: "_Redacted", publisher: Publisher) -> None:
+    """What a model said before it broke off is shown as far as it came; it must not hold up the next attempt."""
+    with contextlib.suppress(Refusal, TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            said.close()
+            await publisher.flush()
 
 
 class _Redacted:
