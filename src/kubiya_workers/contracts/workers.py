@@ -11,14 +11,18 @@ from .wire import JsonObject, Timestamp, Wire
 
 class WorkerStatus(StrEnum):
     ACTIVE = "active"
+    PAUSED = "paused"
+    """It was told to take nothing, or its memory is full: it finishes what it has."""
     DRAINING = "draining"
     LOST = "lost"
     """Three heartbeats were missed: its token is revoked, its work goes on elsewhere."""
     DISCONNECTED = "disconnected"
+    CRASH_LOOPING = "crash_looping"
+    """Its supervisor starts it again and again, and it does not stay."""
 
     @property
     def is_live(self) -> bool:
-        return self in (WorkerStatus.ACTIVE, WorkerStatus.DRAINING)
+        return self in (WorkerStatus.ACTIVE, WorkerStatus.PAUSED, WorkerStatus.DRAINING)
 
 
 class Worker(Wire):
@@ -66,6 +70,8 @@ class Registration(Wire):
     system_info: SystemInfo | None = None
     environment_name: str | None = None
     heartbeat_interval: int | None = Field(default=None, ge=1, le=300)
+    single_execution: bool = False
+    """It takes one execution and ends; a queue that is made for it goes with it."""
 
 
 class Registered(Wire):

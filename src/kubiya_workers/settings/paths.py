@@ -62,5 +62,45 @@ class Paths:
         """The local user's own key for the embedded control plane, mode 0600."""
         return self.server / "credentials"
 
+    @property
+    def workers(self) -> Path:
+        return self.home / "workers"
+
     def worker(self, queue: str) -> Path:
-        return self.home / "workers" / queue
+        """What belongs to the worker of a queue on this machine, and goes with `kubiya worker clean`."""
+        return self.workers / queue
+
+    def worker_log(self, queue: str) -> Path:
+        return self.worker(queue) / "logs" / "worker.log"
+
+    def worker_script(self, queue: str) -> Path:
+        return self.worker(queue) / "worker.py"
+
+    def requirements(self, queue: str) -> Path:
+        return self.worker(queue) / "requirements.txt"
+
+    def venv(self, queue: str) -> Path:
+        return self.worker(queue) / "venv"
+
+    def daemon_info(self, queue: str) -> Path:
+        return self.worker(queue) / "daemon_info.txt"
+
+    @property
+    def upkeeps(self) -> Path:
+        """What commands and supervisors tell each other, a directory a queue: not for people."""
+        return self.home / "run"
+
+    def upkeep(self, queue: str) -> Path:
+        return self.upkeeps / queue
+
+    def worker_lock(self, queue: str) -> Path:
+        """Held by the one supervisor, or foreground command, that keeps a worker of this queue here."""
+        return self.upkeep(queue) / "lock"
+
+    def worker_record(self, queue: str) -> Path:
+        """What is known of the worker that is kept: `contracts.pool.Record`."""
+        return self.upkeep(queue) / "worker.json"
+
+    def pause(self, queue: str) -> Path:
+        """There while the worker of this queue is to take nothing: `contracts.pool.Pause`."""
+        return self.upkeep(queue) / "pause.json"

@@ -102,3 +102,11 @@ def url(value: str) -> str:
     if not value.startswith(("http://", "https://")) or len(value.split("://", 1)[1].strip("/")) == 0:
         raise ValueError("an address that begins with http:// or https://")
     return value.rstrip("/")
+
+
+def address(value: str) -> str:
+    """`host:port`; an IPv6 host stands in brackets."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError("host:port, such as 127.0.0.1:8080")
+    return value

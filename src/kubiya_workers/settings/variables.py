@@ -1,6 +1,7 @@
 """The environment variables of the product, each declared once."""
 
-from .source import Variable, choice, flag, text, url, whole
+from .quantities import cpus, duration, size
+from .source import Variable, address, choice, flag, text, url, whole
 
 HOME = Variable("KUBIYA_HOME", "Where everything of the product is kept.", "", text, shown_default="~/.kubiya")
 API_KEY = Variable("KUBIYA_API_KEY", "The key for the control plane.", "", text, secret=True)
@@ -30,6 +31,39 @@ ACTIVITY_TIMEOUT = Variable(
     "ACTIVITY_TIMEOUT", "Seconds that one model or tool call may take on this worker.", 600, whole(1, 86_400)
 )
 SINGLE_EXECUTION = Variable("SINGLE_EXECUTION", "Take one execution, then end.", False, flag)
+IDLE_TIMEOUT = Variable(
+    "KUBIYA_IDLE_TIMEOUT", "End a worker that had nothing to do for this long (90s, 10m).", 0, duration(1, 30 * 86_400)
+)
+MAX_TASKS = Variable("KUBIYA_MAX_TASKS", "End a worker after so many model and tool calls.", 0, whole(1, 1_000_000_000))
+MAX_UPTIME = Variable("KUBIYA_MAX_UPTIME", "End a worker after this long (12h, 7d).", 0, duration(1, 365 * 86_400))
+MEMORY_LIMIT = Variable(
+    "MEMORY_LIMIT",
+    "Memory that a worker and its tools may take (512Mi, 2Gi); it drains before it is reached.",
+    0,
+    size(192 * 1024**2, 1024**5),
+)
+CPU_LIMIT = Variable(
+    "CPU_LIMIT", "CPUs that a worker may take (500m, 2): ten calls at once for each.", 0.0, cpus(0.1, 1024.0)
+)
+HEALTH_ADDR = Variable(
+    "KUBIYA_HEALTH_ADDR",
+    "host:port of a worker's health and metrics over HTTP; port 0 is any free one.",
+    "127.0.0.1:0",
+    address,
+)
+METRICS_ENABLED = Variable("METRICS_ENABLED", "Serve Prometheus metrics on METRICS_PORT.", False, flag)
+METRICS_PORT = Variable(
+    "METRICS_PORT", "The port for Prometheus metrics; the next free one when taken.", 9090, whole(0, 65_535)
+)
+HTTP_PROXY = Variable("HTTP_PROXY", "A proxy for http:// addresses beyond this machine.", "", text, secret=True)
+HTTPS_PROXY = Variable(
+    "HTTPS_PROXY", "A proxy for https:// addresses beyond this machine, and for Temporal.", "", text, secret=True
+)
+ALL_PROXY = Variable("ALL_PROXY", "A proxy for addresses that the two before leave out.", "", text, secret=True)
+NO_PROXY = Variable("NO_PROXY", "Hosts, separated by commas, that are reached without a proxy.", "", text)
+LOG_FILE = Variable(
+    "KUBIYA_LOG_FILE", "Where a worker logs on when what started it is gone; set by what starts it.", "", text
+)
 READY_FD = Variable(
     "KUBIYA_READY_FD", "A descriptor to say on that a worker is ready; set by what starts it.", -1, whole(-1, 1 << 20)
 )
@@ -67,7 +101,9 @@ OPENAI_API_KEY = Variable("OPENAI_API_KEY", "Offer OpenAI's models.", "", text, 
 OPENAI_BASE_URL = Variable("OPENAI_BASE_URL", "Where OpenAI's models are reached.", "https://api.openai.com/v1", url)
 OLLAMA_HOST = Variable("OLLAMA_HOST", "Where an Ollama is looked for.", "http://127.0.0.1:11434", text)
 
-ALL: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
+AnyVariable = Variable[str] | Variable[int] | Variable[float] | Variable[bool]
+
+ALL: tuple[AnyVariable, ...] = (
     HOME,
     API_KEY,
     BASE_URL,
@@ -85,6 +121,19 @@ ALL: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
     MAX_CONCURRENT_WORKFLOWS,
     ACTIVITY_TIMEOUT,
     SINGLE_EXECUTION,
+    IDLE_TIMEOUT,
+    MAX_TASKS,
+    MAX_UPTIME,
+    MEMORY_LIMIT,
+    CPU_LIMIT,
+    HEALTH_ADDR,
+    METRICS_ENABLED,
+    METRICS_PORT,
+    HTTP_PROXY,
+    HTTPS_PROXY,
+    ALL_PROXY,
+    NO_PROXY,
+    LOG_FILE,
     READY_FD,
     MODEL,
     SERVER_HOST,

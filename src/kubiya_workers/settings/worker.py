@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import variables as v
 from .paths import Paths
@@ -26,7 +27,20 @@ class WorkerSettings:
     max_workflows: int
     activity_timeout: int
     single_execution: bool
+    idle_timeout: int
+    """Seconds without work after which it ends; 0 is never, as for the two below."""
+    max_tasks: int
+    max_uptime: int
+    memory_limit: int
+    """Bytes; 0 when there is none."""
+    cpu_limit: float
+    """CPUs; 0 when there is no limit."""
+    health_addr: str
+    metrics_port: int | None
+    """Where metrics are served beside the health address; None where nobody asked for them."""
     model: str | None
+    log_file: Path | None
+    """Where to log on when whoever reads our output is gone."""
     ready_fd: int
     """Where to say that it is ready; negative when nobody asked."""
     temporal: TemporalSettings
@@ -54,7 +68,15 @@ class WorkerSettings:
             max_workflows=source.get(v.MAX_CONCURRENT_WORKFLOWS),
             activity_timeout=source.get(v.ACTIVITY_TIMEOUT),
             single_execution=source.get(v.SINGLE_EXECUTION),
+            idle_timeout=source.get(v.IDLE_TIMEOUT),
+            max_tasks=source.get(v.MAX_TASKS),
+            max_uptime=source.get(v.MAX_UPTIME),
+            memory_limit=source.get(v.MEMORY_LIMIT),
+            cpu_limit=source.get(v.CPU_LIMIT),
+            health_addr=source.get(v.HEALTH_ADDR),
+            metrics_port=source.get(v.METRICS_PORT) if source.get(v.METRICS_ENABLED) else None,
             model=source.get(v.MODEL) or None,
+            log_file=Path(log_file) if (log_file := source.get(v.LOG_FILE)) else None,
             ready_fd=source.get(v.READY_FD),
             temporal=TemporalSettings.of(source),
         )

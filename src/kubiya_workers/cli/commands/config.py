@@ -3,11 +3,9 @@
 import click
 
 from kubiya_workers.settings import variables
-from kubiya_workers.settings.source import BadSetting, Source, Variable
+from kubiya_workers.settings.source import BadSetting, Source
 
 from ..output import Format, output_option, show_plain, table
-
-_Any = Variable[str] | Variable[int] | Variable[bool]
 
 
 @click.group("config")
@@ -28,7 +26,7 @@ def show(output: Format) -> int:
     return 6 if any(row["from"] == "invalid" for row in rows) else 0
 
 
-def _row(variable: _Any, source: Source) -> dict[str, str]:
+def _row(variable: variables.AnyVariable, source: Source) -> dict[str, str]:
     given = source.environ.get(variable.name, "").strip()
     try:
         value, origin = str(source.get(variable)), "environment" if given else "default"  # pyright: ignore[reportUnknownArgumentType, reportArgumentType]

@@ -1,0 +1,164 @@
+"""The workers of one machine: what is kept of them there, and what a worker says of itself over HTTP.
+
+starting → running → stopping → stopped
+    ↖ restarting ↙ └→ crash-looping (tried each minute)      starting → failed
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from .ids import QueueId, WorkerId
+from .wire import Timestamp, Wire
+from .workers import WorkerStatus
+
+
+class Mode(StrEnum):
+    FOREGROUND = "foreground"
+    """Ends with its terminal; not started again."""
+    DAEMON = "daemon"
+    """Kept by a supervisor, which starts it again."""
+
+
+class UpkeepState(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    """It polled when it was last asked."""
+    RESTARTING = "restarting"
+    """It ended, or was ended, and is to be started again at `next_start_at`."""
+    CRASH_LOOPING = "crash-looping"
+    """It crashed ten times in a row, and is tried again each minute."""
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    """It could not be started, or ended in a way that the same start would bring again."""
+
+    @property
+    def is_over(self) -> bool:
+        return self in (UpkeepState.STOPPED, UpkeepState.FAILED)
+
+
+class ProcessRef(Wire):
+    """A process that can be told from a later one of the same number; `start` is good only for comparing."""
+
+    pid: int
+    start: str
+
+
+class Restart(Wire):
+    """Why a worker was started again; `status` is its exit status, negative for a signal."""
+
+    at: Timestamp
+    reason: str
+    status: int | None = None
+    crash: bool = True
+    """False when its supervisor ended it: it was deaf, or over its memory limit."""
+
+
+class Record(Wire):
+    """What is known on this machine of the worker of a queue. `reason` says why it does not run, or not yet."""
+
+    queue: str
+    mode: Mode
+    state: UpkeepState
+    reason: str | None = None
+    supervisor: ProcessRef
+    worker: ProcessRef | None = None
+    worker_id: WorkerId | None = None
+    health: str | None = None
+    """Address of the worker's health over HTTP."""
+    version: str
+    control_plane_url: str
+    log: str
+    started_at: Timestamp
+    """Since when it is kept; `worker_started_at` since when the present process runs."""
+    worker_started_at: Timestamp | None = None
+    restarts: int = 0
+    crashes_in_a_row: int = 0
+    last_restart: Restart | None = None
+    next_start_at: Timestamp | None = None
+    updated_at: Timestamp
+
+
+class Ready(Wire):
+    """The line with which a worker tells whoever started it that it polls."""
+
+    worker_id: WorkerId
+    health: str | None = None
+
+
+class Pause(Wire):
+    """A worker is to finish what it has and take nothing; `until` None means until it is resumed."""
+
+    note: str | None = None
+    since: Timestamp
+    until: Timestamp | None = None
+
+
+class Slots(Wire):
+    used: int
+    total: int
+
+
+class WorkerReport(Wire):
+    """What a worker says of itself at `/status`. Sizes in bytes, times in seconds.
+
+    `taking` is whether it takes work now; when it does not, or is not `ready`, `reason` says why.
+    """
+
+    worker_id: WorkerId | None = None
+    queue: str
+    queue_id: QueueId | None = None
+    hostname: str
+    pid: int
+    version: str
+    status: WorkerStatus
+    ready: bool
+    taking: bool
+    reason: str | None = None
+    started_at: Timestamp
+    uptime_s: float
+    activities: Slots
+    workflows: Slots
+    executions: tuple[str, ...] = ()
+    """Those whose steps run here now."""
+    tasks_completed: int = 0
+    tasks_failed: int = 0
+    average_task_s: float = 0.0
+    last_poll: Timestamp | None = None
+    last_heartbeat: Timestamp | None = None
+    heartbeats_failed: int = 0
+    events_waiting: int = 0
+    memory: int = 0
+    """Of the worker and its tools."""
+    memory_limit: int | None = None
+    cpu_percent: float = 0.0
+    backlog: int | None = None
+    """Tasks that wait in the queue, as Temporal counts them."""
+    control_plane_url: str
+    temporal_host: str | None = None
+    metrics: str | None = None
+    pause: Pause | None = None
+
+
+class CrashReport(Wire):
+    """A supervisor tells the control plane how its worker ended; `looping` while it crashes again and again."""
+
+    hostname: str
+    pid: int | None = None
+    worker_id: WorkerId | None = None
+    version: str | None = None
+    reason: str
+    exit_code: int | None = None
+    crashes_in_a_row: int = 1
+    looping: bool = False
+
+
+CheckState = Literal["ok", "failed"]
+
+
+class Check(Wire):
+    """One of the things that `/readyz` and `/livez` look at."""
+
+    name: str
+    state: CheckState
+    detail: str
