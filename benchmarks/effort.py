@@ -23,9 +23,17 @@ class Effort:
     calls: int
     """Model calls, direct and through the gateway."""
     idle_s: float
+    watch_s: float
+    """How long an idle process is watched."""
+    many: int
+    """Executions after which a worker's memory is looked at again."""
 
 
 FULL = Effort(
-    runs=150, crowd=200, rounds=3, tokens=400, commands=15, starts=5, kills=3, calls=500, idle_s=10.0
+    runs=150, crowd=200, rounds=3, tokens=400, commands=15, starts=5, kills=3, calls=500, idle_s=10.0, watch_s=30.0,
+    many=1000,
 )  # fmt: skip
-QUICK = Effort(runs=40, crowd=100, rounds=1, tokens=150, commands=7, starts=2, kills=1, calls=150, idle_s=3.0)
+QUICK = Effort(
+    runs=40, crowd=100, rounds=1, tokens=150, commands=7, starts=2, kills=1, calls=150, idle_s=3.0, watch_s=10.0,
+    many=300,
+)  # fmt: skip

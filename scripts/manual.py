@@ -62,13 +62,28 @@ def configuration_page() -> str:
         "A flag wins over the environment, the environment over the default. `kubiya config show` prints each setting "
         "in force and where it came from. A value out of bounds stops the command with exit status 6.",
         "",
-        "| variable | default | meaning |",
-        "| --- | --- | --- |",
+        "| variable | default | allowed | meaning |",
+        "| --- | --- | --- | --- |",
     ]
     for variable in variables.ALL:
-        default = variable.shown_default or str(variable.default) or "—"
-        lines.append(f"| `{variable.name}` | {default} | {variable.meaning} |")
+        lines.append(f"| `{variable.name}` | {default_of(variable)} | {allowed(variable)} | {variable.meaning} |")
     return "\n".join([*lines, ""])
+
+
+def default_of(variable: variables.AnyVariable) -> str:
+    """A number whose default is nothing is a limit that is not set."""
+    if variable.default is False:
+        return "false"
+    return variable.shown_default or (str(variable.default) if variable.default else "—")
+
+
+def allowed(variable: variables.AnyVariable) -> str:
+    """The bounds, in the words in which a value beyond them is refused."""
+    try:
+        variable.parse("\0")
+    except ValueError as error:
+        return str(error)
+    return "any text"
 
 
 def pages() -> dict[Path, str]:

@@ -15,6 +15,7 @@ from kubiya_workers.control_plane.auth import Auth
 from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
+from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import streams
@@ -56,13 +57,14 @@ async def control_plane(
         gateway = Gateway(settings.gateway)
         stack.push_async_callback(gateway.close)
         await gateway.start()
-        log = EventLog(database)
+        metrics = Metrics(settings.paths.server)
+        log = EventLog(database, counts=metrics)
         stack.push_async_callback(log.close)
         await log.start()
         objects = ObjectStore(settings.paths.objects)
         reached = await _reached(settings.temporal, temporal)
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
-        executions = Executions(database, log, engine)
+        executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
         reconciler = Reconciler(database, executions, engine, auth)
         stack.push_async_callback(reconciler.close)
@@ -76,6 +78,7 @@ async def control_plane(
             objects=objects,
             models=gateway.catalogue,
             auth=auth,
+            metrics=metrics,
         )
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, CallLog())})

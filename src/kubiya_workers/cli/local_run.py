@@ -33,6 +33,7 @@ RESTARTS = 3
 _HOPELESS = frozenset({Exit.USAGE, Exit.AUTHENTICATION, Exit.CONFIGURATION})
 """Exit statuses of a worker that the same start would bring again; they are this command's too."""
 _FAREWELL_S = 10.0
+_SAME_MOMENT_S = 1.0
 _ORPHANED_AFTER_S = 60
 """When the control plane deletes the queue of a command that was killed."""
 
@@ -89,8 +90,8 @@ async def run_here(reached: Reached, paths: Paths, request: RunRequest, renderer
 
 async def _on(stage: _Stage) -> Ended:
     """The worker and the run side by side, until the run is over or no worker can be kept."""
-    keeper = asyncio.create_task(_keep_worker(stage), name="worker")
     run = asyncio.create_task(_run(stage), name="run")
+    keeper = asyncio.create_task(_keep_worker(stage, run), name="worker")
     try:
         await asyncio.wait({keeper, run}, return_when=asyncio.FIRST_COMPLETED)
         if not run.done():
@@ -125,8 +126,8 @@ async def _last_words(run: asyncio.Task[Ended]) -> Ended:
     return run.result()
 
 
-async def _keep_worker(stage: _Stage) -> None:
-    """A worker until one ends well.
+async def _keep_worker(stage: _Stage, run: asyncio.Task[Ended]) -> None:
+    """A worker until one ends well, or the run is over.
 
     Raises:
         Failed: it cannot be started, or died too often; with its last words.
@@ -137,6 +138,8 @@ async def _keep_worker(stage: _Stage) -> None:
     while status := await _one_worker(stage, log):
         if status in _HOPELESS or restarts == RESTARTS:
             break
+        if status == Exit.FAILED and await _is_over(run):
+            return
         restarts += 1
         stage.renderer.note(f"The worker {_death(status)}; starting it again: the run goes on where it was.")
     if status == 0:
@@ -144,6 +147,12 @@ async def _keep_worker(stage: _Stage) -> None:
     words = " / ".join(said)
     why = Exit(status) if status in _HOPELESS else Exit.FAILED
     raise Failed(f"The worker {_death(status)}" + (f": {words}" if words else ""), fix="kubiya doctor", status=why)
+
+
+async def _is_over(run: asyncio.Task[Ended]) -> bool:
+    """Whether the worker's status is that of the run: then the run's end is on its way to us, or here."""
+    done, _ = await asyncio.wait({run}, timeout=_SAME_MOMENT_S)
+    return bool(done)
 
 
 async def _one_worker(stage: _Stage, log: Callable[[str], None]) -> int:

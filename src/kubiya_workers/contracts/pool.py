@@ -95,7 +95,9 @@ class Pause(Wire):
 
 
 class Slots(Wire):
-    used: int
+    """`used` None where nobody tells."""
+
+    used: int | None = None
     total: int
 
 

@@ -10,7 +10,8 @@ from kubiya_workers import __version__
 
 from . import health, problems
 from .deps import Anyone, ControlPlane
-from .routes import agents, environments, keys, models, objects, queues, skills, workers
+from .metrics.requests import Measured
+from .routes import agents, environments, keys, metrics, models, objects, queues, skills, workers
 
 API = "/api/v1"
 
@@ -32,6 +33,7 @@ def build(
     app.state.plane = plane
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     for router in (*(module.router for module in _RESOURCES), *routers):
         app.include_router(router, prefix=API)
     for path, mounted in (mounts or {}).items():
@@ -42,5 +44,6 @@ def build(
     async def describe(caller: Anyone) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
         return JSONResponse(app.openapi())
 
+    app.add_middleware(Measured, metrics=plane.metrics)
     app.add_middleware(problems.Edge)
     return app

@@ -10,6 +10,7 @@ from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.settings.server import ServerSettings
 
 from .auth import Auth, check_scope
+from .metrics import Metrics
 from .services.models import Models
 from .services.objects import ObjectStore
 from .store.database import Database
@@ -41,6 +42,7 @@ class ControlPlane:
     objects: ObjectStore
     models: Models
     auth: Auth
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 async def _plane(request: Request) -> ControlPlane:

@@ -38,6 +38,8 @@ class WorkerSettings:
     health_addr: str
     metrics_port: int | None
     """Where metrics are served beside the health address; None where nobody asked for them."""
+    proxied: bool
+    """Whether addresses beyond this machine may be behind a proxy."""
     model: str | None
     log_file: Path | None
     """Where to log on when whoever reads our output is gone."""
@@ -75,6 +77,7 @@ class WorkerSettings:
             cpu_limit=source.get(v.CPU_LIMIT),
             health_addr=source.get(v.HEALTH_ADDR),
             metrics_port=source.get(v.METRICS_PORT) if source.get(v.METRICS_ENABLED) else None,
+            proxied=any(source.get(proxy) for proxy in (v.HTTP_PROXY, v.HTTPS_PROXY, v.ALL_PROXY)),
             model=source.get(v.MODEL) or None,
             log_file=Path(log_file) if (log_file := source.get(v.LOG_FILE)) else None,
             ready_fd=source.get(v.READY_FD),

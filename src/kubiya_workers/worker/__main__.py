@@ -16,7 +16,7 @@ from kubiya_workers.settings.worker import WorkerSettings
 from . import process
 from .ready import Announcer
 
-OK, FAILED, AUTHENTICATION, REFUSED, NETWORK, CONFIGURATION = 0, 1, 3, 4, 5, 6
+FAILED, AUTHENTICATION, REFUSED, NETWORK, CONFIGURATION = 1, 3, 4, 5, 6
 
 
 def main() -> NoReturn:
@@ -35,14 +35,16 @@ def main() -> NoReturn:
 def _run(settings: WorkerSettings) -> int:
     log = logs.get(__name__)
     try:
-        asyncio.run(process.run(settings, at_once=leave, on_ready=Announcer(settings.ready_fd)))
+        return asyncio.run(process.run(settings, at_once=leave, on_ready=Announcer(settings.ready_fd)))
+    except BadSetting as error:
+        log.error("Worker cannot start", reason=str(error))
+        return CONFIGURATION
     except Refusal as error:
         log.error("Worker ended", reason=error.detail, fix=error.fix)
         return _status(error)
     except Exception as error:  # Process entry: whatever it is, it becomes a log line and an exit status.
         log.error("Worker failed", error=error, reason=repr(error))
         return FAILED
-    return OK
 
 
 def _status(error: Refusal) -> int:

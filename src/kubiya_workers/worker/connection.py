@@ -1,8 +1,10 @@
 """The worker's connection to Temporal, and the server's own word on whether we poll."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -11,7 +13,7 @@ from temporalio.client import Client, TLSConfig
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
-from kubiya_workers.client.temporal_runtime import runtime
+from kubiya_workers.client import temporal_runtime
 from kubiya_workers.contracts.errors import Refusal, Unauthorized, Unavailable
 from kubiya_workers.contracts.workers import Registered
 from kubiya_workers.settings.server import TemporalSettings
@@ -20,6 +22,16 @@ from kubiya_workers.settings.server import TemporalSettings
 CONNECT_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 2.0
 _POLL_KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+
+PollKind = Literal["workflow", "activity"]
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Tasks of one kind that wait in a queue, about; `age_s` is how long the oldest has."""
+
+    tasks: int = 0
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,30 @@ class Connection:
                 return all(await asyncio.gather(*map(self._polls, _POLL_KINDS)))
         except (RPCError, TimeoutError) as error:
             raise Unavailable(f"Temporal does not answer: {error}") from error
+
+    async def backlog(self) -> Mapping[PollKind, Backlog]:
+        """What waits in the queue. The server counts on its partitions: ask for it every 15 s, not every second.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                workflow, activity = await asyncio.gather(*map(self._waiting, _POLL_KINDS))
+        except (RPCError, TimeoutError) as error:
+            raise Unavailable(f"Temporal does not answer: {error}") from error
+        return {"workflow": workflow, "activity": activity}
+
+    async def _waiting(self, kind: TaskQueueType.ValueType) -> Backlog:
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=self.task_queue),
+            task_queue_type=kind,
+            report_stats=True,
+        )
+        answer = await self.client.workflow_service.describe_task_queue(request, retry=False)
+        age = answer.stats.approximate_backlog_age
+        return Backlog(answer.stats.approximate_backlog_count, age.seconds + age.nanos / 1e9)
 
     async def _polls(self, kind: TaskQueueType.ValueType) -> bool:
         if await self._is_listed(self.task_queue, kind):
@@ -67,9 +103,9 @@ class Connection:
 
 
 async def connect(
-    registered: Registered, tls: TemporalSettings, converter: DataConverter, *, identity: str
+    registered: Registered, tls: TemporalSettings, converter: DataConverter, *, identity: str, measured: bool = False
 ) -> Connection:
-    """Connect, and make sure that the namespace lets us in.
+    """Connect, and make sure that the namespace lets us in. `measured`: with the SDK's own metrics.
 
     Raises:
         Unauthorized: the credentials are refused.
@@ -85,7 +121,7 @@ async def connect(
                 tls=_tls(registered, tls),
                 data_converter=converter,
                 identity=identity,
-                runtime=runtime(),
+                runtime=temporal_runtime.measured().runtime if measured else temporal_runtime.runtime(),
             )
             connection = Connection(client, registered.task_queue_name, identity)
             await connection.is_polling()

@@ -23,6 +23,7 @@ async def register(settings: WorkerSettings) -> Registered:
         system_info=system_info(settings.hostname),
         environment_name=settings.environment,
         heartbeat_interval=settings.heartbeat_interval,
+        single_execution=settings.single_execution,
     )
     async with ControlPlaneClient(settings.url, settings.key) as client:
         return await client.workers.register(settings.queue, introduction)

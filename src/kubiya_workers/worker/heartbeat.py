@@ -15,6 +15,8 @@ from kubiya_workers.contracts.workers import Heartbeat, Registered
 from kubiya_workers.observability import logs
 
 from .contact import Contact
+from .metrics import Metrics
+from .standing import Standing
 
 log = logs.get(__name__)
 
@@ -29,12 +31,16 @@ class HeartbeatThread:
         self,
         registered: Registered,
         contact: Contact,
+        standing: Standing,
         *,
         describe: Callable[[], Heartbeat],
         on_gone: Callable[[str], None],
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._registered = registered
         self._contact = contact
+        self._standing = standing
         self._describe = describe
         self._on_gone = on_gone
         self._stopped = threading.Event()
@@ -59,13 +65,23 @@ class HeartbeatThread:
     async def _beat(self, client: ControlPlaneClient) -> None:
         if self._contact.is_deaf(time.monotonic()):
             log.error("Heartbeat withheld: this worker does not poll")
+            self._metrics.heartbeat("withheld")
             return
+        began = time.monotonic()
         try:
             await client.workers.heartbeat(self._registered.worker_id, self._describe())
         except _GONE as error:
+            self._failed(began)
             self._on_gone(error.detail)
             self._stopped.set()
         except Refusal as error:
+            self._failed(began)
             log.warning("Heartbeat failed", reason=error.detail)
         else:
+            self._metrics.heartbeat("ok", time.monotonic() - began)
+            self._standing.beat_taken()
             self._contact.control_plane = time.monotonic()
+
+    def _failed(self, began: float) -> None:
+        self._metrics.heartbeat("failed", time.monotonic() - began)
+        self._standing.heartbeats_failed += 1

@@ -8,11 +8,16 @@ until it succeeds; the process ends only when it is told to, or when its first s
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
+from kubiya_workers.client import temporal_runtime
 from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts import pool
 from kubiya_workers.contracts.errors import Refusal, Unauthorized
+from kubiya_workers.contracts.executions import Status
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.workers import Disconnect, Registered
 from kubiya_workers.launchers import heap
@@ -20,8 +25,13 @@ from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.worker import WorkerSettings
 
+from . import limits
 from .handshake import register
+from .health import serve_health
+from .metrics import Metrics
+from .metrics.restarts import of_record
 from .session import Session, opened
+from .standing import Standing
 from .stopping import StopSignals
 
 log = logs.get(__name__)
@@ -29,6 +39,7 @@ log = logs.get(__name__)
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 30.0
 _SINGLE_POLL_S = 0.2
+_LOOK_S = 1.0
 
 
 class End(Enum):
@@ -39,65 +50,119 @@ class End(Enum):
     DONE = "single execution done"
 
 
-async def run(settings: WorkerSettings, *, at_once: Callable[[int], None], on_ready: Callable[[], None]) -> None:
+async def run(
+    settings: WorkerSettings, *, at_once: Callable[[int], None], on_ready: Callable[[pool.Ready], None]
+) -> int:
     """Serve the queue until told to stop. `on_ready` is called each time the server has seen us poll.
+
+    Returns the exit status: 1 when it took a single execution and that did not complete, else 0.
 
     Raises:
         Refusal: the first registration or connection failed.
+        BadSetting: the address for its health is not one of this machine's.
     """
     stop = StopSignals(at_once)
     stop.install()
-    with Guard.start() as guard:
+    metrics, standing = _metrics(settings), Standing(settings, _slots(settings))
+    metrics.show(standing.report, restarts=of_record(settings.paths.worker_record(settings.queue)))
+    with Guard.start() as guard, contextlib.ExitStack() as stack:
+        health = _serve_health(standing, metrics, stack)
+        stack.callback(asyncio.create_task(_until_enough(standing, stop), name="enough").cancel)
+        life = _Life(standing, guard, metrics, stop, health, on_ready)
         registered = await register(settings)
         while True:
-            end = await _serve(settings, registered, guard, stop, on_ready)
+            end, status = await life.serve(registered)
             if end is not End.LOST:
-                return
+                return status
             again = await _register_again(settings, stop)
             if again is None:
-                return
+                return 0
             registered = again
 
 
-async def _serve(
-    settings: WorkerSettings, registered: Registered, guard: Guard, stop: StopSignals, on_ready: Callable[[], None]
-) -> End:
-    """One session, from connecting to the farewell."""
-    try:
-        async with opened(settings, registered, guard) as session:
-            log.info("Ready", queue=registered.queue_name, worker_id=registered.worker_id)
-            on_ready()
-            heap.freeze()
-            end = await _until_end(settings, session, stop)
-    except BaseException as error:
-        await _leave(registered, "failed", str(error))
-        raise
-    reason = stop.reason if end is End.STOPPED else session.ended.reason or end.value
-    await _leave(registered, reason)
-    log.info("Disconnected", reason=reason, tasks=session.steps.tally.completed)
-    return end
+def _metrics(settings: WorkerSettings) -> Metrics:
+    """Of the process: counts go on across registrations. Temporal's own only where somebody asked for metrics."""
+    measured = temporal_runtime.measured() if settings.metrics_port is not None else None
+    return Metrics(home=settings.paths.home, sdk_url=measured.url if measured else None)
 
 
-async def _until_end(settings: WorkerSettings, session: Session, stop: StopSignals) -> End:
-    """Wait for the first reason to close the session."""
-    waits: dict[asyncio.Task[None], End] = {
-        asyncio.create_task(stop.wait()): End.STOPPED,
-        asyncio.create_task(session.ended.wait()): End.LOST,
-    }
-    if settings.single_execution or session.registered.queue_single_execution:
-        waits[asyncio.create_task(_one_execution(session))] = End.DONE
-    done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-    end = waits[next(iter(done))]
-    if end is End.LOST:
-        log.error("Not taking work", reason=session.ended.reason)
-    return end
+def _slots(settings: WorkerSettings) -> int:
+    fit = limits.fitting(settings.max_activities, memory=settings.memory_limit, cpu=settings.cpu_limit)
+    if fit < settings.max_activities:
+        log.info("Fewer calls at once than asked for fit into the limits", calls=fit, asked=settings.max_activities)
+    return fit
 
 
-async def _one_execution(session: Session) -> None:
-    """Return once the first execution that this worker worked on is over."""
+def _serve_health(standing: Standing, metrics: Metrics, stack: contextlib.ExitStack) -> str:
+    """Where health is answered; until the stack is unwound."""
+    servers = serve_health(standing, metrics)
+    for server in servers:
+        stack.callback(server.close)
+    log.info("Health", url=servers[0].url)
+    if standing.metrics_url:
+        log.info("Metrics served", url=standing.metrics_url)
+    return servers[0].url
+
+
+async def _until_enough(standing: Standing, stop: StopSignals) -> None:
+    """Ask this process to end when it has done enough, or when whoever keeps it is gone."""
+    settings, parent = standing.settings, os.getppid()
+    kept = settings.ready_fd >= 0
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if kept and os.getppid() != parent:
+            stop.request("what started it is gone")
+        elif why := limits.enough(settings, standing.done()):
+            stop.request(why)
+
+
+@dataclass(frozen=True)
+class _Life:
+    """What outlives a session."""
+
+    standing: Standing
+    guard: Guard
+    metrics: Metrics
+    stop: StopSignals
+    health: str
+    on_ready: Callable[[pool.Ready], None]
+
+    async def serve(self, registered: Registered) -> tuple[End, int]:
+        """One session, from connecting to the farewell; why it ended, and the exit status that this means."""
+        try:
+            async with opened(self.standing, registered, self.guard, self.metrics) as session:
+                log.info("Ready", queue=registered.queue_name, worker_id=registered.worker_id)
+                self.on_ready(pool.Ready(worker_id=registered.worker_id, health=self.health))
+                heap.freeze()
+                end, status = await self._until_end(session)
+        except BaseException as error:
+            await _leave(registered, "failed", str(error))
+            raise
+        reason = self.stop.reason if end is End.STOPPED else session.ended.reason or end.value
+        await _leave(registered, reason)
+        log.info("Disconnected", reason=reason, tasks=self.standing.tally.completed)
+        return end, status
+
+    async def _until_end(self, session: Session) -> tuple[End, int]:
+        """Wait for the first reason to close the session."""
+        waits: dict[asyncio.Task[int | None], End] = {
+            asyncio.create_task(self.stop.wait()): End.STOPPED,
+            asyncio.create_task(session.ended.wait()): End.LOST,
+        }
+        if self.standing.settings.single_execution or session.registered.queue_single_execution:
+            waits[asyncio.create_task(_one_execution(session))] = End.DONE
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        first = next(iter(done))
+        if waits[first] is End.LOST:
+            log.error("Not taking work", reason=session.ended.reason)
+        return waits[first], first.result() or 0
+
+
+async def _one_execution(session: Session) -> int:
+    """Return once the first execution that this worker worked on is over: 0 when it completed, else 1."""
     registered = session.registered
     async with ControlPlaneClient(registered.control_plane_url, registered.worker_token) as client:
         while True:
@@ -106,9 +171,9 @@ async def _one_execution(session: Session) -> None:
             if taken is None:
                 continue
             with contextlib.suppress(Refusal):
-                execution = await client.executions.get(ExecutionId(taken))
-                if execution.status.is_terminal:
-                    return
+                status = (await client.executions.get(ExecutionId(taken))).status
+                if status.is_terminal:
+                    return 0 if status is Status.COMPLETED else 1
 
 
 async def _register_again(settings: WorkerSettings, stop: StopSignals) -> Registered | None:

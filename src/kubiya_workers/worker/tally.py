@@ -1,5 +1,6 @@
 """What this worker did, for its log, its heartbeats and its end."""
 
+import time
 from dataclasses import dataclass, field
 
 
@@ -12,6 +13,8 @@ class Tally:
     seconds: float = 0.0
     running: dict[str, int] = field(default_factory=dict[str, int])
     last_execution: str | None = None
+    last_end: float | None = None
+    """When a step ended last, on the monotonic clock."""
 
     def begin(self, execution_id: str) -> None:
         self.last_execution = execution_id
@@ -23,6 +26,12 @@ class Tally:
             self.running[execution_id] = left
         self.completed, self.failed = self.completed + ok, self.failed + (not ok)
         self.seconds += seconds
+        self.last_end = time.monotonic()
+
+    @property
+    def steps(self) -> int:
+        """Steps that run right now."""
+        return sum(self.running.values())
 
     @property
     def average_s(self) -> float:

@@ -90,6 +90,11 @@ class Hub:
         """The executions that somebody follows."""
         return tuple(self._readers)
 
+    @property
+    def readers(self) -> int:
+        """How many streams are open."""
+        return sum(map(len, self._readers.values()))
+
     def close(self) -> None:
         """End every reader's stream, now and from now on."""
         self._closed = True

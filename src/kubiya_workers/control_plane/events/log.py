@@ -6,10 +6,11 @@ every `FLUSH_S`, at most one a part.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Protocol, cast
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,11 +37,24 @@ JOURNALS_KEPT = 2_000
 log = logs.get(__name__)
 
 
+Also = Callable[[AsyncConnection], Awaitable[None]]
+
+
+class Counts(Protocol):
+    """Who is told what the log does; on the path of every chunk."""
+
+    def events_appended(self, count: int) -> None: ...
+    def committed(self, seconds: float) -> None: ...
+
+
 class EventLog:
     """The log of every execution; one a process, made inside its event loop, used between `start` and `close`."""
 
-    def __init__(self, database: Database, *, hub: Hub | None = None, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self, database: Database, *, hub: Hub | None = None, poll_s: float = POLL_S, counts: Counts | None = None
+    ) -> None:
         self._database = database
+        self._counts = counts
         self.hub = hub or Hub()
         self._poll_s = poll_s
         self._journals: dict[ExecutionId, Journal] = {}
@@ -80,7 +94,7 @@ class EventLog:
         execution_id: ExecutionId,
         events: Sequence[Fact | Delta],
         *,
-        also: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+        also: Also | None = None,
     ) -> Appended:
         """Add `events`, all or none. Returns when its facts are committed; at once for chunks alone.
 
@@ -92,6 +106,12 @@ class EventLog:
             Conflict: an event comes from a stale attempt, or the run is over.
             Unavailable: the log cannot be written now.
         """
+        appended = await self._append(execution_id, events, also)
+        if self._counts is not None:
+            self._counts.events_appended(len(events))
+        return appended
+
+    async def _append(self, execution_id: ExecutionId, events: Sequence[Fact | Delta], also: Also | None) -> Appended:
         if self._closing:
             raise Unavailable("the control plane is stopping")
         if also is None and all(map(is_delta, events)):
@@ -257,7 +277,7 @@ class EventLog:
                 self._unflushed.clear()
 
     async def _commit(self, appends: list[Append], due: Iterable[ExecutionId]) -> None:
-        batch = Batch(self)
+        batch, began = Batch(self), time.perf_counter()
         async with self._turn:
             async with self._database.writing() as connection:
                 await batch.stage(connection, appends, due)
@@ -269,6 +289,8 @@ class EventLog:
                 if draft.unstored:
                     self._unflushed.add(draft.journal.execution_id)
         batch.answer()
+        if self._counts is not None:
+            self._counts.committed(time.perf_counter() - began)
 
     def _release(self, appends: Iterable[Append]) -> None:
         for append in appends:

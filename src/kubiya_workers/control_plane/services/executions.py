@@ -86,10 +86,18 @@ class _Known:
     queue_id: str | None
 
 
+class Counts(Protocol):
+    """Who is told of executions that begin and end."""
+
+    def execution_submitted(self) -> None: ...
+    def execution_ended(self, status: Status) -> None: ...
+
+
 class Executions:
     """The service; one a process. Holds no truth of its own: `_known` is a cache of open executions."""
 
-    def __init__(self, database: Database, log: EventLog, engine: Engine) -> None:
+    def __init__(self, database: Database, log: EventLog, engine: Engine, counts: Counts | None = None) -> None:
+        self._counts = counts
         self._database = database
         self._log = log
         self._engine = engine
@@ -133,6 +141,8 @@ class Executions:
         )
         await self._log.append(execution.id, opening, also=also)
         self._known[execution.id] = _Known(Status.PENDING, execution.worker_queue_id)
+        if self._counts is not None:
+            self._counts.execution_submitted()
 
     async def _start(self, run: RunStart, task_queue: str) -> str:
         try:
@@ -339,6 +349,8 @@ class Executions:
             return
         finally:
             self._known.pop(execution_id, None)
+        if self._counts is not None:
+            self._counts.execution_ended(outcome.status)
 
     # --- inside
 

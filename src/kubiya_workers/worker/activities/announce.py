@@ -5,6 +5,7 @@ from temporalio import activity
 from kubiya_workers.client import events as event_log
 from kubiya_workers.contracts.activities import ANNOUNCE, Announcement
 
+from ..metrics import StepKind
 from .steps import Steps
 
 
@@ -15,4 +16,7 @@ class Announce:
     @activity.defn(name=ANNOUNCE)
     async def run(self, announcement: Announcement) -> None:
         """Said again after a lost answer, it is said once: facts are known by their keys."""
-        await event_log.append(self._steps.client.connection.http, announcement.execution_id, announcement.events)
+        metrics = self._steps.metrics
+        with metrics.step(StepKind.ANNOUNCE):
+            await event_log.append(self._steps.client.connection.http, announcement.execution_id, announcement.events)
+        metrics.events_sent(len(announcement.events))

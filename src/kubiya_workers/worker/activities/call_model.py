@@ -12,11 +12,11 @@ from kubiya_workers.contracts.messages import AssistantMessage, Usage
 from kubiya_workers.observability.redaction import Redactor, StreamRedactor
 
 from ..events.publisher import Publisher
+from ..metrics import ModelMeter, StepKind
 from ..models.assembly import DeltaKind
 from ..models.client import ModelClient
 from ..models.errors import UpstreamError
 from ..workspaces import redactor_of
-from .edge import edge
 from .steps import Steps
 
 LAST_WORDS_S = 2.0
@@ -31,7 +31,7 @@ class CallModel:
     @activity.defn(name=CALL_MODEL)
     async def run(self, call: ModelCall) -> ModelReply:
         steps, attempt = self._steps, activity.info().attempt
-        async with edge(steps.running, steps.tally, call.execution_id, f"model {call.model}", steps.timeout_s):
+        async with steps.edge(call.execution_id, StepKind.MODEL, call.model):
             fact = await steps.finished(call.execution_id, call.step, attempt)
             if isinstance(fact, MessageAdded):
                 return _reply_in(fact, call)
@@ -43,9 +43,12 @@ class CallModel:
         redactor = await self._redactor(call)
         async with self._steps.publisher(call.execution_id, call.step, attempt) as publisher:
             await publisher.fact(ModelStarted(step=call.step, attempt=attempt, model=call.model))
-            said = _Redacted(redactor, publisher)
+            meter = ModelMeter()
+            said = _Redacted(redactor, publisher, meter)
             try:
-                reply = redacted(await self._models.complete(call, said.on_delta), redactor)
+                with self._steps.metrics.model_call(call.model, meter):
+                    reply = redacted(await self._models.complete(call, said.on_delta), redactor)
+                    meter.usage = reply.usage
             except UpstreamError:
                 await _keep(said, publisher)
                 raise
@@ -72,14 +75,16 @@ async def _keep(said: "_Redacted", publisher: Publisher) -> None:
 class _Redacted:
     """What the model streams, without secrets, also where one is split between two pieces."""
 
-    def __init__(self, redactor: Redactor, publisher: Publisher) -> None:
+    def __init__(self, redactor: Redactor, publisher: Publisher, meter: ModelMeter) -> None:
         self._publisher = publisher
+        self._meter = meter
         self._streams: dict[DeltaKind, StreamRedactor] = {
             "message": redactor.stream(),
             "reasoning": redactor.stream(),
         }
 
     def on_delta(self, kind: DeltaKind, text: str) -> None:
+        self._meter.heard()
         self._publisher.on_model_delta(kind, self._streams[kind].feed(text))
 
     def close(self) -> None:

@@ -12,9 +12,9 @@ from kubiya_workers.contracts.tools import ToolClass, ToolRequest, ToolResult, T
 from kubiya_workers.observability.redaction import Redactor
 
 from ..events.publisher import Publisher
+from ..metrics import StepKind
 from ..tools import Toolbox
 from ..workspaces import redactor_of
-from .edge import edge
 from .steps import Steps
 
 _SAID = {
@@ -32,7 +32,7 @@ class CallTool:
     @activity.defn(name=CALL_TOOL)
     async def run(self, request: ToolRequest) -> ToolResult:
         steps, attempt = self._steps, activity.info().attempt
-        async with edge(steps.running, steps.tally, request.execution_id, f"tool {request.tool}", steps.timeout_s):
+        async with steps.edge(request.execution_id, StepKind.TOOL, request.tool):
             fact = await steps.finished(request.execution_id, request.step, attempt)
             if isinstance(fact, ToolCompleted):
                 return _result_in(fact)
@@ -46,6 +46,7 @@ class CallTool:
             # Durable before it runs: the record that a tool was begun must not be younger than its effect.
             await publisher.flush()
             result = _redacted(await self._run(request, workspace, redactor, publisher), redactor)
+            self._steps.metrics.tool_call_ended(result)
             await publisher.fact(_completed(request, result, attempt))
             await publisher.flush()
         return result
@@ -73,11 +74,12 @@ class CallTool:
         """Its attempt number is higher than any that may still run somewhere, and so refuses their late words."""
         request, steps = settlement.request, self._steps
         attempt = settlement.attempts + activity.info().attempt
-        async with edge(steps.running, steps.tally, request.execution_id, f"settle {request.tool}", steps.timeout_s):
+        async with steps.edge(request.execution_id, StepKind.SETTLE, request.tool):
             fact = await steps.finished(request.execution_id, request.step, attempt + 1)
             if isinstance(fact, ToolCompleted):
                 return _result_in(fact)
             result = _ended(request, settlement.outcome, settlement.why)
+            steps.metrics.tool_call_settled(result)
             async with steps.publisher(request.execution_id, request.step, attempt) as publisher:
                 await publisher.fact(_completed(request, result, attempt))
                 await publisher.flush()

@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 from kubiya_workers.contracts.errors import Conflict, Refusal
 from kubiya_workers.observability import logs
 
+from ..metrics import Metrics, StepKind, StepResult
 from ..models.errors import UpstreamError
 from ..tally import Tally
 
@@ -38,8 +39,10 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def edge(running: Running, tally: Tally, execution_id: str, what: str, timeout_s: float) -> AsyncGenerator[None]:
-    """Around one activity. `timeout_s` is the worker's own limit for a step.
+async def edge(
+    running: Running, tally: Tally, metrics: Metrics, execution_id: str, kind: StepKind, name: str, timeout_s: float
+) -> AsyncGenerator[None]:
+    """Around one activity: `name` is its model or tool. `timeout_s` is the worker's own limit for a step.
 
     Raises:
         ApplicationError: retryable or not, with the delay that a server asked for.
@@ -50,6 +53,7 @@ async def edge(running: Running, tally: Tally, execution_id: str, what: str, tim
     began, failure = time.monotonic(), None
     running.tasks.add(task)
     tally.begin(execution_id)
+    metrics.execution_seen(execution_id)
     beating = asyncio.create_task(_beat(), name="beat")
     try:
         async with asyncio.timeout(timeout_s):
@@ -62,7 +66,20 @@ async def edge(running: Running, tally: Tally, execution_id: str, what: str, tim
         running.tasks.discard(task)
         seconds = time.monotonic() - began
         tally.end(execution_id, ok=failure is None, seconds=seconds)
-        _say(what, execution_id, seconds, failure)
+        metrics.step_ended(kind, _result(failure), seconds)
+        _say(f"{kind} {name}", execution_id, seconds, failure)
+
+
+def _result(failure: BaseException | None) -> StepResult:
+    match failure:
+        case None:
+            return StepResult.COMPLETED
+        case asyncio.CancelledError():
+            return StepResult.CANCELLED
+        case ApplicationError(type=why) if why == HANDED_BACK:
+            return StepResult.HANDED_BACK
+        case _:
+            return StepResult.FAILED
 
 
 async def _beat() -> None:

@@ -1,5 +1,6 @@
 """What a step of any kind needs of this worker, and what an earlier attempt of it may have left behind."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from kubiya_workers.client import events as event_log
@@ -9,9 +10,10 @@ from kubiya_workers.contracts.ids import ExecutionId
 
 from ..events.publisher import Publisher
 from ..events.uplink import Uplink
+from ..metrics import Metrics, StepKind
 from ..tally import Tally
 from ..workspaces import Workspaces
-from .edge import Running
+from .edge import Running, edge
 
 
 @dataclass
@@ -24,6 +26,11 @@ class Steps:
     timeout_s: float
     running: Running = field(default_factory=Running)
     tally: Tally = field(default_factory=Tally)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def edge(self, execution_id: ExecutionId, kind: StepKind, name: str) -> AbstractAsyncContextManager[None]:
+        """What every step is wrapped in; `name` is its model or tool."""
+        return edge(self.running, self.tally, self.metrics, execution_id, kind, name, self.timeout_s)
 
     def publisher(self, execution_id: ExecutionId, step: int, attempt: int) -> Publisher:
         http = self.client.connection.http

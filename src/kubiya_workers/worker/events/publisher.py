@@ -139,10 +139,20 @@ class Publisher:
                 raise StaleAttempt(error.detail, fix=error.fix) from error
             except Refusal as error:
                 pause = max(delay * random.uniform(0.5, 1.0), _asked_to_wait(error))
-                if not _may_pass(error) or loop.time() + pause > until:
+                given_up = not _may_pass(error) or loop.time() + pause > until
+                self._count(len(batch), given_up=given_up)
+                if given_up:
                     raise
                 await asyncio.sleep(pause)
                 delay = min(2 * delay, _LONGEST_DELAY_S)
+
+    def _count(self, events: int, *, given_up: bool) -> None:
+        if (counts := self._uplink.counts) is None:
+            return
+        if given_up:
+            counts.events_dropped(events)
+        else:
+            counts.events_retried()
 
     def _rewind(self, appended: Appended) -> None:
         names = {"m": "message", "r": "reasoning", "o": "output"}

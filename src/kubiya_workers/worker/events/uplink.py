@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import httpx
 
@@ -38,12 +38,21 @@ class _Append:
             self.answer.set_exception(outcome)
 
 
+class Counts(Protocol):
+    """Who is told what became of events."""
+
+    def events_sent(self, count: int) -> None: ...
+    def events_retried(self) -> None: ...
+    def events_dropped(self, count: int) -> None: ...
+
+
 class Uplink:
     """Carries appends; whoever needs an order between two of them waits for the first. Used inside one event loop."""
 
-    def __init__(self, http: httpx.AsyncClient, *, lanes: int = LANES) -> None:
+    def __init__(self, http: httpx.AsyncClient, *, lanes: int = LANES, counts: Counts | None = None) -> None:
         self._http = http
         self._lanes = lanes
+        self.counts = counts
         self._waiting: deque[_Append] = deque()
         self._busy: set[asyncio.Task[None]] = set()
 
@@ -57,7 +66,10 @@ class Uplink:
         self._waiting.append(append)
         if len(self._busy) < self._lanes:
             self._busy.add(asyncio.create_task(self._carry(), name="uplink"))
-        return await append.answer
+        appended = await append.answer
+        if self.counts is not None:
+            self.counts.events_sent(len(events))
+        return appended
 
     async def _carry(self) -> None:
         try:

@@ -1,0 +1,86 @@
+"""What is counted as it happens. On the path of every request and every event: a few microseconds at most."""
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from kubiya_workers.contracts.executions import Status
+from kubiya_workers.observability import exposition
+from kubiya_workers.observability.machine import DiskCollector, ProcessCollector
+
+from ..store.database import Database
+from .states import Checks, Lookout, StateCollector, States
+
+PREFIX = "kubiya_control_plane"
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """One a process, with a registry of its own; used inside one event loop. `home` is where its files are."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._states, self._lookout = StateCollector(), Lookout()
+        self._requests = self._count("http_requests", "Requests by route and status.", "method", "route", "status")
+        self._request_s = self._times(
+            "http_request_duration_seconds",
+            "From a request to the begin of its answer: a stream may go on for hours.",
+            REQUEST_BUCKETS,
+            "method",
+            "route",
+        )
+        self._submitted = self._count("executions_submitted", "Executions that were taken.")
+        self._ended = self._count("executions_ended", "Executions that ended, by how.", "status")
+        self._appended = self._count("events_appended", "Events that were taken into the log, chunks too.")
+        self._commit_s = self._times(
+            "event_commit_duration_seconds", "One transaction of the event log, however many share it.", COMMIT_BUCKETS
+        )
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self.registry.register(self._states)
+        self.registry.register(ProcessCollector())
+        if home is not None:
+            self.registry.register(DiskCollector(PREFIX, home))
+        for status in Status:
+            if status.is_terminal:
+                self._ended.labels(status)
+
+    def _count(self, name: str, help_: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", help_, labels, registry=self.registry)
+
+    def _times(self, name: str, help_: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", help_, labels, buckets=buckets, registry=self.registry)
+
+    async def page(self, database: Database, checks: Checks, *, readers: int) -> bytes:
+        """Everything, in Prometheus' text format 0.0.4; `readers` is how many streams are open."""
+        return self.render(await self._lookout.look(database, checks), readers=readers)
+
+    def render(self, states: States, *, readers: int) -> bytes:
+        """The page with these states."""
+        self._states.states, self._states.readers = states, readers
+        return exposition.page(self.registry)
+
+    # --- what happened
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered; `route` is a template, never a path: paths have no end."""
+        key = (method, route, status)
+        found = self._answered.get(key)
+        if found is None:
+            found = self._requests.labels(method, route, status), self._request_s.labels(method, route)
+            self._answered[key] = found
+        count, times = found
+        count.inc()
+        times.observe(seconds)
+
+    def execution_submitted(self) -> None:
+        self._submitted.inc()
+
+    def execution_ended(self, status: Status) -> None:
+        self._ended.labels(status).inc()
+
+    def events_appended(self, count: int) -> None:
+        self._appended.inc(count)
+
+    def committed(self, seconds: float) -> None:
+        self._commit_s.observe(seconds)
