@@ -2,6 +2,7 @@
 
 - `guard`: children that cannot outlive their owner, even when it is killed; `guardian` is the guard's own process.
 - `spec`, `ports`: what is to be started, and on which free port.
+- `environment`: the virtual environment of a queue's worker, with its user's packages.
 - `local`: a worker as a process of this machine.
 - `server`: the embedded control plane: found, started on demand, shared and stopped.
 

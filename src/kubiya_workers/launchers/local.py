@@ -156,7 +156,7 @@ async def _spawn(program: tuple[str, ...], spec: LocalWorker, log: Callable[[str
     reading, writing = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            str(spec.python or sys.executable),
             *program,
             "--queue-id",
             spec.queue,
@@ -200,6 +200,10 @@ def _environment(spec: LocalWorker, ready: int) -> dict[str, str]:
         v.CONTROL_PLANE_URL.name: spec.url,
         v.READY_FD.name: str(ready),
     }
+    if spec.python is not None:
+        # For its tools: `python` and `pip` are those of the environment.
+        environment["VIRTUAL_ENV"] = str(spec.python.parents[1])
+        environment["PATH"] = os.pathsep.join((str(spec.python.parent), environment.get("PATH", os.defpath)))
     if spec.single_execution:
         environment[v.SINGLE_EXECUTION.name] = "true"
     return environment

@@ -59,4 +59,6 @@ class LocalWorker:
     key: str = field(repr=False)
     cwd: Path
     single_execution: bool = False
+    python: Path | None = None
+    """The interpreter of its environment; None runs it on our own."""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

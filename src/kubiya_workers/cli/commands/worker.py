@@ -6,12 +6,14 @@ from pathlib import Path
 import click
 
 from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.launchers import environment as environments
 from kubiya_workers.launchers import local
 from kubiya_workers.launchers.spec import LocalWorker
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
 
+from .. import talk
 from ..ages import age
 from ..connect import ask, reach, settings
 from ..output import Format, output_option, show_list
@@ -90,9 +92,11 @@ def _queue(given: str | None) -> str:
 
 async def _serve(known: ClientSettings, queue: str, cwd: Path, single: bool, env: dict[str, str]) -> int:
     """The worker's exit status."""
+    # First: requirements that cannot be met must not cost anything else.
+    python = None if single else await environments.prepare(known.paths, queue, progress=talk.note)
     async with reach(known) as reached:
         with WorkerLog(path_of(known.paths, queue)) as log:
-            spec = LocalWorker(queue, reached.url, reached.key, cwd, single_execution=single, env=env)
+            spec = LocalWorker(queue, reached.url, reached.key, cwd, single_execution=single, python=python, env=env)
             async with local.worker(known.paths, spec, log=log.line) as process:
                 try:
                     status = await process.wait()

@@ -1,0 +1,274 @@
+"""The virtual environment of a queue's worker: layered over the installation of this command, with the user's packages.
+
+    venv made (uv) → our site-packages added to its path → pip, from the wheel that Python carries → requirements.txt
+
+What was done is written down in the environment itself, so that a start with nothing changed does none of it. A part
+that was interrupted is done again.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import site
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kubiya_workers.contracts.wire import Wire
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.paths import Paths
+from kubiya_workers.settings.source import BadSetting, Source
+
+from .locks import FileLock
+from .state import make_private, unwritable
+
+Progress = Callable[[str], None]
+
+PRODUCT = "kubiya-workers"
+_REQUIREMENTS = """\
+# Python packages for this worker's tools, one a line, as for `pip install -r`. They are installed into venv/ when the
+# worker starts, and only when this file has changed. Packages that the worker itself needs keep their versions.
+"""
+_LAYER = "kubiya-layer.pth"
+_STAMP = ".kubiya.json"
+_DEBIAN_WHEELS = Path("/usr/share/python-wheels")
+_LOCKED_WITHIN_S = 600.0
+_LOOK_S = 0.05
+_INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]\s*(\S+)", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class _Stamp(Wire):
+    """What an environment was made of."""
+
+    python: str = ""
+    layer: str = ""
+    requirements: str = ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The files of one environment, and what they have to come to."""
+
+    venv: Path
+    requirements: Path
+    wanted: _Stamp
+
+    @property
+    def python(self) -> Path:
+        return self.venv / "bin" / "python"
+
+    @property
+    def stamp(self) -> _Stamp:
+        try:
+            return _Stamp.model_validate_json((self.venv / _STAMP).read_bytes())
+        except (OSError, ValidationError):
+            return _Stamp()
+
+    def stamped(self, stamp: _Stamp) -> _Stamp:
+        fresh = self.venv / f"{_STAMP}.new"
+        fresh.write_text(stamp.model_dump_json())
+        fresh.replace(self.venv / _STAMP)
+        return stamp
+
+
+async def prepare(paths: Paths, queue: str, *, progress: Progress) -> Path:
+    """Make the environment of a queue's worker what it has to be; its Python.
+
+    `progress` is told of what takes long. Packages that somebody installed by hand are kept.
+
+    Raises:
+        BadSetting: the requirements cannot be met, in the resolver's words, and nothing was changed; or the
+            directory cannot be written.
+    """
+    try:
+        make_private(paths.worker(queue))
+        make_private(paths.upkeep(queue))
+        place = _place(paths, queue)
+        if _is_done(place):
+            return place.python
+        async with _alone(paths.upkeep(queue) / "environment.lock"):
+            if not _is_done(place):
+                await _bring_about(place, progress)
+    except OSError as error:
+        raise unwritable(Path(error.filename or paths.worker(queue)), error) from error
+    return place.python
+
+
+def _place(paths: Paths, queue: str) -> _Place:
+    requirements = paths.requirements(queue)
+    if not requirements.exists():
+        requirements.touch(mode=0o600)
+        requirements.write_text(_REQUIREMENTS)
+    wanted = _Stamp(
+        python=f"{sys.version} {getattr(sys, '_base_executable', sys.executable)}",
+        layer=f"{_product().version} {os.pathsep.join(_layers())}",
+        requirements=_digest(requirements),
+    )
+    return _Place(paths.venv(queue), requirements, wanted)
+
+
+def _is_done(place: _Place) -> bool:
+    return place.python.exists() and place.stamp == place.wanted
+
+
+@contextlib.asynccontextmanager
+async def _alone(path: Path) -> AsyncGenerator[None]:
+    """While it lasts, no other start of this home works on the same environment.
+
+    Raises:
+        BadSetting: another start has it for too long.
+    """
+    lock, loop = FileLock.at(path), asyncio.get_running_loop()
+    deadline = loop.time() + _LOCKED_WITHIN_S
+    try:
+        while not lock.exclusively():
+            if loop.time() > deadline:
+                raise BadSetting(f"another start of this worker has been making its environment for too long: {path}")
+            await asyncio.sleep(_LOOK_S)  # a lock has no event to wait for
+        yield
+    finally:
+        lock.close()
+
+
+async def _bring_about(place: _Place, progress: Progress) -> None:
+    wanted, have = place.wanted, place.stamp
+    if have.python != wanted.python or not place.python.exists():
+        progress(f"Making {place.venv}")
+        await _uv("venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(place.venv))
+        await _install_pip(place, progress)
+        have = place.stamped(_Stamp(python=wanted.python))
+    if have.layer != wanted.layer:
+        _add_layer(place)
+        have = place.stamped(have.model_copy(update={"layer": wanted.layer, "requirements": ""}))
+    if have.requirements != wanted.requirements:
+        await _install_requirements(place, progress)
+        place.stamped(wanted)
+
+
+def _layers() -> list[str]:
+    """The directories that this command's own packages come from."""
+    found = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    return [directory for directory in found if os.path.isdir(directory)]
+
+
+def _add_layer(place: _Place) -> None:
+    """Behind the environment's own packages, and with what our packages' `.pth` files say."""
+    own = next((place.venv / "lib").glob("python3*/site-packages"))
+    lines = [f"import site; site.addsitedir({directory!r})\n" for directory in _layers()]
+    (own / _LAYER).write_text("".join(lines))
+
+
+async def _install_pip(place: _Place, progress: Progress) -> None:
+    wheels = [wheel for directory in (_bundled_wheels(), _DEBIAN_WHEELS) for wheel in directory.glob("pip-*.whl")]
+    source = ["--offline", "--no-index", "--no-deps", str(wheels[0])] if wheels else ["pip"]
+    try:
+        await _uv("pip", "install", "--quiet", "--python", str(place.python), *source)
+    except BadSetting as error:
+        progress(f"The environment is without pip: {error}")
+
+
+def _bundled_wheels() -> Path:
+    """Where Python keeps the wheel of its pip, unless somebody packaged it without."""
+    spec = find_spec("ensurepip")
+    return Path(spec.origin).parent / "_bundled" if spec and spec.origin else _DEBIAN_WHEELS
+
+
+async def _install_requirements(place: _Place, progress: Progress) -> None:
+    """uv resolves and builds everything before it changes anything."""
+    lines = place.requirements.read_text().splitlines()
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in lines):
+        return
+    progress(f"Installing {place.requirements}")
+    constraints = place.venv / ".kubiya-constraints.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(_pinned().items())))
+    try:
+        await _uv(
+            *("pip", "install", "--quiet", "--python", str(place.python)),
+            *("--requirements", str(place.requirements), "--constraints", str(constraints)),
+        )
+    except BadSetting as error:
+        raise BadSetting(f"{place.requirements} cannot be installed: {error}") from None
+
+
+def _pinned() -> dict[str, str]:
+    """Every installed package that the product needs, with its version: a newer or older one could break it."""
+    found: dict[str, str] = {}
+    waiting = [_product()]
+    while waiting:
+        current = waiting.pop()
+        for requirement in current.requires or ():
+            name = _NAME.match(requirement)
+            if name is None or (plain := name.group().lower().replace("_", "-")) in found:
+                continue
+            with contextlib.suppress(PackageNotFoundError):  # it is of an extra, or of another system
+                needed = distribution(plain)
+                found[plain] = needed.version
+                waiting.append(needed)
+    return found
+
+
+def _product() -> Distribution:
+    return distribution(PRODUCT)
+
+
+def _digest(requirements: Path) -> str:
+    """Of the file and of those that it includes."""
+    digest = hashlib.sha256()
+    for path in _with_includes(requirements, set()):
+        with contextlib.suppress(OSError):  # a file that is missing is the resolver's to name
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _with_includes(path: Path, seen: set[Path]) -> Iterator[Path]:
+    if path in seen:
+        return
+    seen.add(path)
+    yield path
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        for name in _INCLUDE.findall(path.read_text()):
+            yield from _with_includes(path.parent / name, seen)
+
+
+async def _uv(*words: str) -> None:
+    """Run uv.
+
+    Raises:
+        BadSetting: it failed; in its own words.
+    """
+    import uv
+
+    process = await asyncio.create_subprocess_exec(
+        uv.find_uv_bin(),
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=_uv_environment(),
+        start_new_session=True,
+    )
+    try:
+        _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        raise BadSetting(said.decode(errors="replace").strip() or f"uv ended with status {process.returncode}")
+
+
+def _uv_environment() -> dict[str, str]:
+    """Ours without the secrets; proxies are its business too."""
+    proxies = {v.HTTP_PROXY.name, v.HTTPS_PROXY.name, v.ALL_PROXY.name}
+    secrets = {variable.name for variable in v.ALL if variable.secret} - proxies
+    kept = {name: value for name, value in Source.of_process().environ.items() if name not in secrets}
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):  # of another environment than the one that is made
+        kept.pop(name, None)
+    return kept
