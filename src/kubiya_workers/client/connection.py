@@ -1,7 +1,6 @@
 """One control plane and one key: a request goes out, a typed answer or a refusal comes back."""
 
 import asyncio
-import ipaddress
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from kubiya_workers.contracts.errors import Unauthorized
+from kubiya_workers.settings.proxies import is_loopback
 
 from .errors import Unreadable, refusal_of, unreachable
 
@@ -144,12 +144,6 @@ class Connection:
 
 def _is_loopback(url: str) -> bool:
     try:
-        host = httpx.URL(url).host
+        return is_loopback(httpx.URL(url).host)
     except httpx.InvalidURL:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
         return False

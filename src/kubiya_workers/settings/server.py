@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from . import variables as v
 from .paths import Paths
+from .proxies import Proxies
 from .source import BadSetting, Source
 
 
@@ -21,6 +22,7 @@ class TemporalSettings:
     tls_key: str | None = None
     tls_ca: str | None = None
     tls_server_name: str | None = None
+    proxies: Proxies = field(default_factory=Proxies)
 
     @classmethod
     def of(cls, source: Source) -> "TemporalSettings":
@@ -38,6 +40,7 @@ class TemporalSettings:
             tls_key=key,
             tls_ca=ca,
             tls_server_name=source.get(v.TEMPORAL_TLS_SERVER_NAME) or None,
+            proxies=Proxies.of(source),
         )
 
 

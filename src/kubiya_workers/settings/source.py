@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
@@ -102,6 +103,18 @@ def url(value: str) -> str:
     if not value.startswith(("http://", "https://")) or len(value.split("://", 1)[1].strip("/")) == 0:
         raise ValueError("an address that begins with http:// or https://")
     return value.rstrip("/")
+
+
+def proxy(value: str) -> str:
+    """The address of a proxy; with credentials where it wants them."""
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its port is no number
+        fine = False
+    if fine:
+        return value.rstrip("/")
+    raise ValueError("the address of a proxy, such as http://proxy:3128 or http://user:password@proxy:3128")
 
 
 def address(value: str) -> str:

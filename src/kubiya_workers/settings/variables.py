@@ -1,7 +1,7 @@
 """The environment variables of the product, each declared once."""
 
 from .quantities import cpus, duration, size
-from .source import Variable, address, choice, flag, text, url, whole
+from .source import Variable, address, choice, flag, proxy, text, url, whole
 
 HOME = Variable("KUBIYA_HOME", "Where everything of the product is kept.", "", text, shown_default="~/.kubiya")
 API_KEY = Variable("KUBIYA_API_KEY", "The key for the control plane.", "", text, secret=True)
@@ -55,15 +55,12 @@ METRICS_ENABLED = Variable("METRICS_ENABLED", "Serve Prometheus metrics on METRI
 METRICS_PORT = Variable(
     "METRICS_PORT", "The port for Prometheus metrics; the next free one when taken.", 9090, whole(0, 65_535)
 )
-HTTP_PROXY = Variable("HTTP_PROXY", "A proxy for http:// addresses beyond this machine.", "", text, secret=True)
+HTTP_PROXY = Variable("HTTP_PROXY", "A proxy for http:// addresses beyond this machine.", "", proxy, secret=True)
 HTTPS_PROXY = Variable(
-    "HTTPS_PROXY", "A proxy for https:// addresses beyond this machine, and for Temporal.", "", text, secret=True
+    "HTTPS_PROXY", "A proxy for https:// addresses beyond this machine, and for Temporal.", "", proxy, secret=True
 )
-ALL_PROXY = Variable("ALL_PROXY", "A proxy for addresses that the two before leave out.", "", text, secret=True)
+ALL_PROXY = Variable("ALL_PROXY", "A proxy for addresses that the two before leave out.", "", proxy, secret=True)
 NO_PROXY = Variable("NO_PROXY", "Hosts, separated by commas, that are reached without a proxy.", "", text)
-LOG_FILE = Variable(
-    "KUBIYA_LOG_FILE", "Where a worker logs on when what started it is gone; set by what starts it.", "", text
-)
 READY_FD = Variable(
     "KUBIYA_READY_FD", "A descriptor to say on that a worker is ready; set by what starts it.", -1, whole(-1, 1 << 20)
 )
@@ -133,7 +130,6 @@ ALL: tuple[AnyVariable, ...] = (
     HTTPS_PROXY,
     ALL_PROXY,
     NO_PROXY,
-    LOG_FILE,
     READY_FD,
     MODEL,
     SERVER_HOST,

@@ -2,7 +2,6 @@
 
 import socket
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from . import variables as v
 from .paths import Paths
@@ -38,15 +37,11 @@ class WorkerSettings:
     health_addr: str
     metrics_port: int | None
     """Where metrics are served beside the health address; None where nobody asked for them."""
-    proxied: bool
-    """Whether addresses beyond this machine may be behind a proxy."""
     model: str | None
-    log_file: Path | None
-    """Where to log on when whoever reads our output is gone."""
     ready_fd: int
     """Where to say that it is ready; negative when nobody asked."""
     temporal: TemporalSettings
-    """Only its certificate paths are used: the rest is handed over at registration."""
+    """Only its certificate paths and proxies are used: the rest is handed over at registration."""
 
     @classmethod
     def of(cls, source: Source, *, queue: str | None = None) -> "WorkerSettings":
@@ -77,9 +72,7 @@ class WorkerSettings:
             cpu_limit=source.get(v.CPU_LIMIT),
             health_addr=source.get(v.HEALTH_ADDR),
             metrics_port=source.get(v.METRICS_PORT) if source.get(v.METRICS_ENABLED) else None,
-            proxied=any(source.get(proxy) for proxy in (v.HTTP_PROXY, v.HTTPS_PROXY, v.ALL_PROXY)),
             model=source.get(v.MODEL) or None,
-            log_file=Path(log_file) if (log_file := source.get(v.LOG_FILE)) else None,
             ready_fd=source.get(v.READY_FD),
             temporal=TemporalSettings.of(source),
         )

@@ -14,6 +14,7 @@ from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
 from kubiya_workers.client import temporal_runtime
+from kubiya_workers.client.temporal_proxy import tunnel
 from kubiya_workers.contracts.errors import Refusal, Unauthorized, Unavailable
 from kubiya_workers.contracts.workers import Registered
 from kubiya_workers.settings.server import TemporalSettings
@@ -21,6 +22,7 @@ from kubiya_workers.settings.server import TemporalSettings
 # A wrong token or host makes the SDK retry for ever: this is how long a worker tries before it says so.
 CONNECT_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 2.0
+_LONGEST_REASON = 300
 _POLL_KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 PollKind = Literal["workflow", "activity"]
@@ -103,7 +105,12 @@ class Connection:
 
 
 async def connect(
-    registered: Registered, tls: TemporalSettings, converter: DataConverter, *, identity: str, measured: bool = False
+    registered: Registered,
+    settings: TemporalSettings,
+    converter: DataConverter,
+    *,
+    identity: str,
+    measured: bool = False,
 ) -> Connection:
     """Connect, and make sure that the namespace lets us in. `measured`: with the SDK's own metrics.
 
@@ -118,7 +125,8 @@ async def connect(
                 registered.temporal_host,
                 namespace=registered.temporal_namespace,
                 api_key=registered.temporal_api_key,
-                tls=_tls(registered, tls),
+                tls=_tls(registered, settings),
+                http_connect_proxy_config=tunnel(registered.temporal_host, settings.proxies),
                 data_converter=converter,
                 identity=identity,
                 runtime=temporal_runtime.measured().runtime if measured else temporal_runtime.runtime(),
@@ -130,7 +138,8 @@ async def connect(
     except RPCError as error:
         raise _refusal(where, error) from error
     except RuntimeError as error:  # The SDK's word for a connection that cannot be made.
-        raise Unavailable(f"cannot connect to Temporal at {where}: {error}") from error
+        reason = str(error).partition("\n")[0][:_LONGEST_REASON]  # what follows is the stack of a native library
+        raise Unavailable(f"cannot connect to Temporal at {where}: {reason}") from error
     return connection
 
 

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
 
+from kubiya_workers.client.temporal_proxy import tunnel
 from kubiya_workers.client.temporal_runtime import runtime
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unauthorized, Unavailable
 from kubiya_workers.settings.server import TemporalSettings
@@ -40,6 +41,7 @@ async def connect(settings: TemporalSettings, converter: DataConverter) -> Clien
                 data_converter=converter,
                 retry_config=_RETRIES,
                 runtime=runtime(),
+                http_connect_proxy_config=tunnel(settings.host, settings.proxies),
             )
             await _probe(client)
     except TimeoutError:

@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kubiya_workers.contracts.pool import Check
 from kubiya_workers.launchers import ports
 from kubiya_workers.observability.exposition import CONTENT_TYPE
+from kubiya_workers.settings.proxies import is_loopback
 
 from ..metrics import Metrics
 from ..standing import Standing
@@ -29,7 +29,7 @@ class HealthServer:
     """Serves until `close`; `url` is where."""
 
     def __init__(self, host: str, listening: socket.socket, routes: Mapping[str, Callable[[], Answer]]) -> None:
-        self._server = _Server(listening, routes, local_only=_is_loopback(host))
+        self._server = _Server(listening, routes, local_only=is_loopback(host))
         port = listening.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -144,7 +144,7 @@ def _gateway_problem(standing: Standing) -> str | None:
         return None
     parts = urlsplit(standing.registered.litellm_api_url)
     host = parts.hostname or ""
-    if standing.settings.proxied and not _is_loopback(host):
+    if standing.settings.temporal.proxies.towards(host, secure=parts.scheme == "https"):
         return None
     address = (host, parts.port or (443 if parts.scheme == "https" else 80))
     try:
@@ -155,13 +155,4 @@ def _gateway_problem(standing: Standing) -> str | None:
 
 
 def _is_local_name(header: str) -> bool:
-    return _is_loopback(urlsplit(f"//{header}").hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(urlsplit(f"//{header}").hostname or "")

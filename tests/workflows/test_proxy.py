@@ -1,0 +1,135 @@
+"""Temporal behind a proxy that people's networks have: reached through it, and never where it is not wanted."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from kubiya_workers.contracts.ids import QueueId, WorkerId
+from kubiya_workers.contracts.workers import Registered
+from kubiya_workers.settings.proxies import Proxies
+from kubiya_workers.settings.server import TemporalSettings
+from kubiya_workers.settings.source import BadSetting, Source
+from kubiya_workers.worker.connection import connect
+
+BEYOND = "temporal.example:7233"
+
+
+@dataclass
+class Tunnel:
+    """A proxy for CONNECT which takes whatever name it is asked for to one address."""
+
+    target: str
+    address: str = ""
+    asked: list[str] = field(default_factory=list[str])
+    tunnels: set[asyncio.Task[object] | None] = field(default_factory=set[asyncio.Task[object] | None])
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tunnels.add(task := asyncio.current_task())
+        there: asyncio.StreamWriter | None = None
+        try:
+            self.asked += (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+            host, _, port = self.target.partition(":")
+            there_reader, there = await _connected(host, int(port))
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            pass  # one side has gone, or the test is over
+        finally:
+            for end in filter(None, (writer, there)):
+                end.transport.abort()
+            self.tunnels.discard(task)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Tunnel"]:
+        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in filter(None, list(self.tunnels)):
+                task.cancel()
+            while self.tunnels:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # an aborted transport is closed at the loop's next turn
+
+
+async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The server of these tests may still be starting."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(OSError):
+                return await asyncio.open_connection(host, port)
+            await asyncio.sleep(0.05)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(65_536):
+        writer.write(chunk)
+    writer.close()
+
+
+def registered(host: str) -> Registered:
+    return Registered(
+        worker_id=WorkerId("w"),
+        worker_token="t",
+        task_queue_name="proxied",
+        temporal_namespace="default",
+        temporal_host=host,
+        control_plane_url="http://127.0.0.1:1",
+        heartbeat_interval=30,
+        litellm_api_url="http://127.0.0.1:1",
+        litellm_api_key="t",
+        queue_name="proxied",
+        environment_name="default",
+        queue_id=QueueId("q"),
+    )
+
+
+async def poll_through(host: str, **environ: str) -> None:
+    settings = TemporalSettings(proxies=Proxies.of(Source(environ)))
+    connection = await connect(registered(host), settings, pydantic_data_converter, identity="w")
+    assert await connection.is_polling() is False
+
+
+async def test_temporal_is_reached_through_the_proxy(temporal_address: str) -> None:
+    async with Tunnel(temporal_address).open() as tunnel:
+        await poll_through(BEYOND, HTTPS_PROXY=f"http://user:pass%40word@{tunnel.address}")
+    assert f"CONNECT {BEYOND} HTTP/1.1" in tunnel.asked
+    credentials = base64.b64encode(b"user:pass@word").decode()
+    assert any(line.lower() == f"proxy-authorization: basic {credentials}".lower() for line in tunnel.asked)
+
+
+async def test_this_machine_is_not(temporal_address: str) -> None:
+    host, _, port = temporal_address.partition(":")
+    (await _connected(host, int(port)))[1].close()
+    async with Tunnel(temporal_address).open() as tunnel:
+        await poll_through(temporal_address, HTTPS_PROXY=f"http://{tunnel.address}")
+    assert tunnel.asked == []
+
+
+def test_which_proxy_is_meant() -> None:
+    environ = {"HTTP_PROXY": "http://one:1", "all_proxy": "http://two:2", "NO_PROXY": "10.0.0.5,.inside"}
+    both = Proxies.of(Source(environ))
+    plain, secure = both.towards("far.example", secure=False), both.towards("far.example")
+    assert plain is not None
+    assert secure is not None
+    assert (plain.address, secure.address) == ("one:1", "two:2")
+    assert both.towards("a.inside") is None
+    assert both.towards("10.0.0.5") is None
+    assert both.towards("localhost") is None
+    assert both.towards("::1") is None
+    assert "pass" not in repr(Proxies.of(Source({"HTTPS_PROXY": "http://user:pass@host:1"})))
+
+
+@pytest.mark.parametrize("value", ["squid:1080", "socks5://squid", "http://:1080", "http://squid:port"])
+def test_what_is_no_proxy(value: str) -> None:
+    with pytest.raises(BadSetting, match="HTTPS_PROXY") as refused:
+        Proxies.of(Source({"HTTPS_PROXY": value}))
+    assert "such as http://proxy:3128" in str(refused.value)
+    assert value not in str(refused.value)
