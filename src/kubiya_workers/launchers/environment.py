@@ -49,6 +49,8 @@ class _Stamp(Wire):
     """What an environment was made of."""
 
     python: str = ""
+    interpreter: str = ""
+    """Which file its Python is: one that was replaced behind its back is not what was made."""
     layer: str = ""
     requirements: str = ""
 
@@ -116,7 +118,22 @@ def _place(paths: Paths, queue: str) -> _Place:
 
 
 def _is_done(place: _Place) -> bool:
-    return place.python.exists() and place.stamp == place.wanted
+    have = place.stamp
+    return _is_whole(place, have) and (have.layer, have.requirements) == (place.wanted.layer, place.wanted.requirements)
+
+
+def _is_whole(place: _Place, have: _Stamp) -> bool:
+    """Whether its Python is the one that was made, of the Python that runs us."""
+    return have.python == place.wanted.python and have.interpreter == _identity(place.python) != ""
+
+
+def _identity(python: Path) -> str:
+    """Of the file behind all links; empty when there is none."""
+    try:
+        stat = python.stat()
+    except OSError:
+        return ""
+    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
 @contextlib.asynccontextmanager
@@ -140,17 +157,17 @@ async def _alone(path: Path) -> AsyncGenerator[None]:
 
 async def _bring_about(place: _Place, progress: Progress) -> None:
     wanted, have = place.wanted, place.stamp
-    if have.python != wanted.python or not place.python.exists():
+    if not _is_whole(place, have):
         progress(f"Making {place.venv}")
         await _uv("venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(place.venv))
         await _install_pip(place, progress)
-        have = place.stamped(_Stamp(python=wanted.python))
+        have = place.stamped(_Stamp(python=wanted.python, interpreter=_identity(place.python)))
     if have.layer != wanted.layer:
         _add_layer(place)
         have = place.stamped(have.model_copy(update={"layer": wanted.layer, "requirements": ""}))
     if have.requirements != wanted.requirements:
         await _install_requirements(place, progress)
-        place.stamped(wanted)
+        place.stamped(have.model_copy(update={"requirements": wanted.requirements}))
 
 
 def _layers() -> list[str]:
@@ -183,8 +200,8 @@ def _bundled_wheels() -> Path:
 
 async def _install_requirements(place: _Place, progress: Progress) -> None:
     """uv resolves and builds everything before it changes anything."""
-    lines = place.requirements.read_text().splitlines()
-    if not any(line.strip() and not line.lstrip().startswith("#") for line in lines):
+    lines = place.requirements.read_bytes().splitlines()  # what is no text, uv says in its own words
+    if not any(line.strip() and not line.lstrip().startswith(b"#") for line in lines):
         return
     progress(f"Installing {place.requirements}")
     constraints = place.venv / ".kubiya-constraints.txt"
@@ -199,8 +216,8 @@ async def _install_requirements(place: _Place, progress: Progress) -> None:
 
 
 def _pinned() -> dict[str, str]:
-    """Every installed package that the product needs, with its version: a newer or older one could break it."""
-    found: dict[str, str] = {}
+    """The product and every installed package that it needs, with its version: another one could break it."""
+    found = {PRODUCT: _product().version}
     waiting = [_product()]
     while waiting:
         current = waiting.pop()

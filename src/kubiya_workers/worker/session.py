@@ -87,6 +87,7 @@ async def opened(standing: Standing, registered: Registered, guard: Guard, metri
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
         uplink = Uplink(client.connection.http, counts=metrics)
+        standing.events_waiting = lambda: uplink.waiting
         workspaces = Workspaces(client, Path.cwd())
         steps = Steps(
             client, uplink, workspaces, float(settings.activity_timeout), tally=standing.tally, metrics=metrics

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ class Standing:
     tally: Tally = field(default_factory=Tally)
     registered: Registered | None = None
     contact: Contact | None = None
+    events_waiting: Callable[[], int] = int
     draining: bool = False
     backlog: int | None = None
     heartbeats_failed: int = 0
@@ -81,6 +83,7 @@ class Standing:
             last_poll=at(contact.polled) if contact else None,
             last_heartbeat=at(self.last_heartbeat),
             heartbeats_failed=self.heartbeats_failed,
+            events_waiting=self.events_waiting(),
             memory=self.memory_with_tools(),
             memory_limit=self.settings.memory_limit or None,
             cpu_percent=self._process.cpu_percent(),

@@ -105,7 +105,9 @@ async def test_an_included_file_counts(paths: Paths, wheels: Callable[[str, str]
         assert python(interpreter, "import kubiyatestb; print(kubiyatestb.VERSION)") == version
 
 
-@pytest.mark.parametrize("broken", ["kubiya-no-such-package", "click==0.0.1", "this is not a requirement"])
+@pytest.mark.parametrize(
+    "broken", ["kubiya-no-such-package", "click==0.0.1", "kubiya-workers==99", "this is not a requirement"]
+)
 async def test_a_broken_requirement_changes_nothing(
     paths: Paths, wheels: Callable[[str, str], Path], broken: str
 ) -> None:
@@ -141,6 +143,33 @@ async def test_a_deleted_or_interrupted_one_is_made_again(paths: Paths) -> None:
     (paths.venv(QUEUE) / ".kubiya.json").write_text('{"python": "half')
     await prepare(paths, QUEUE, progress=said)
     assert python(interpreter, "import kubiya_workers; print('fine')") == "fine"
+
+
+async def test_a_python_that_was_replaced_is_made_again(paths: Paths) -> None:
+    interpreter = await prepare(paths, QUEUE, progress=said)
+    interpreter.unlink()
+    interpreter.write_text("#!/bin/sh\nexit 1\n")
+    interpreter.chmod(0o700)
+    await prepare(paths, QUEUE, progress=said)
+    assert python(interpreter, "import kubiya_workers; print('fine')") == "fine"
+
+
+async def test_what_was_installed_by_hand_is_kept(paths: Paths, wheels: Callable[[str, str], Path]) -> None:
+    interpreter = await prepare(paths, QUEUE, progress=said)
+    wheels("kubiyatestd", "1.0")
+    directory = wheels("kubiyateste", "1.0")
+    pip = [interpreter.with_name("pip"), "install", "--quiet", "--no-index", "--find-links", directory, "kubiyatestd"]
+    subprocess.run(pip, check=True)
+    wants(paths, directory, "kubiyateste")
+    await prepare(paths, QUEUE, progress=said)
+    assert python(interpreter, "import kubiyatestd, kubiyateste; print(kubiyatestd.VERSION)") == "1.0"
+
+
+async def test_requirements_that_are_no_text(paths: Paths) -> None:
+    await prepare(paths, QUEUE, progress=said)
+    paths.requirements(QUEUE).write_bytes(b"\xff\xfe\x00nonsense")
+    with pytest.raises(BadSetting, match=r"requirements\.txt"):
+        await prepare(paths, QUEUE, progress=said)
 
 
 async def test_uv_is_given_no_secret(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

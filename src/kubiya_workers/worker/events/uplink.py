@@ -55,6 +55,8 @@ class Uplink:
         self.counts = counts
         self._waiting: deque[_Append] = deque()
         self._busy: set[asyncio.Task[None]] = set()
+        self.waiting = 0
+        """Events that the control plane has not taken yet."""
 
     async def append(self, execution_id: ExecutionId, events: Sequence[Fact | Delta]) -> Appended:
         """Add events to an execution's log; its facts are durable on return.
@@ -66,7 +68,11 @@ class Uplink:
         self._waiting.append(append)
         if len(self._busy) < self._lanes:
             self._busy.add(asyncio.create_task(self._carry(), name="uplink"))
-        appended = await append.answer
+        self.waiting += len(events)
+        try:
+            appended = await append.answer
+        finally:
+            self.waiting -= len(events)
         if self.counts is not None:
             self.counts.events_sent(len(events))
         return appended
