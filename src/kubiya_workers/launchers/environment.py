@@ -160,6 +160,7 @@ async def _bring_about(place: _Place, progress: Progress) -> None:
     if not _is_whole(place, have):
         progress(f"Making {place.venv}")
         await _uv("venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(place.venv))
+        place.venv.chmod(0o700)
         await _install_pip(place, progress)
         have = place.stamped(_Stamp(python=wanted.python, interpreter=_identity(place.python)))
     if have.layer != wanted.layer:
