@@ -174,9 +174,13 @@ async def test_workers_live_and_go(database: Database) -> None:
         assert await workers.queue_of_newest_live(connection) == "q2"
         assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.DRAINING, tasks_processed=4), NOW)
         assert await workers.queue_of_newest_live(connection) == "q1"
+        assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.PAUSED, tasks_processed=4), NOW)
+        assert await workers.queue_of_newest_live(connection) == "q1"
         assert await workers.end(connection, old.id, WorkerStatus.DISCONNECTED, NOW, reason="bye")
         assert not await workers.end(connection, old.id, WorkerStatus.LOST, NOW, reason="again")
         assert not await workers.beat(connection, old.id, Heartbeat(), NOW)
+        assert await workers.queue_of_newest_live(connection) == "q2"
+        assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.DRAINING), NOW)
         assert await workers.queue_of_newest_live(connection) is None
     async with database.writing() as connection:
         gone = await workers.get(connection, old.id)

@@ -3,6 +3,7 @@
 from pydantic import TypeAdapter
 
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
+from kubiya_workers.contracts.pool import CrashReport
 from kubiya_workers.contracts.queues import NewQueue, Queue, QueuePatch
 from kubiya_workers.contracts.workers import Worker
 
@@ -32,6 +33,10 @@ class Queues:
 
     async def edit(self, queue: str, patch: QueuePatch) -> Queue:
         return await self._connection.put("PATCH", f"/worker-queues/{part(queue)}", _ONE, patch)
+
+    async def crashed(self, queue: str, report: CrashReport) -> None:
+        """Say how a worker of the queue ended, so that it counts as lost at once. Saying it twice is fine."""
+        await self._connection.send("POST", f"/worker-queues/{part(queue)}/crashes", report)
 
     async def delete(self, queue: str, *, force: bool = False) -> None:
         """Refused with `Conflict` while live workers poll the queue, unless forced."""

@@ -9,7 +9,12 @@ from .wire import JsonObject, Timestamp, Wire
 
 
 class Queue(Wire):
-    """`active_workers` counts workers that are live now; the last four settings are honoured by worker and server."""
+    """`active_workers` counts workers that are live now, `paused_workers` those of them that take nothing.
+
+    `lost_workers` counts those of the last hour whose host has no live worker on the queue now, and
+    `crash_looping_workers` the hosts whose worker crashes again and again. The last four settings are honoured by
+    worker and server.
+    """
 
     id: QueueId
     environment_id: EnvironmentId
@@ -22,6 +27,9 @@ class Queue(Wire):
     tags: tuple[str, ...] = ()
     settings: JsonObject = {}
     active_workers: int = 0
+    paused_workers: int = 0
+    lost_workers: int = 0
+    crash_looping_workers: int = 0
     task_queue_name: str
     ephemeral: bool = False
     single_execution_mode: bool = False

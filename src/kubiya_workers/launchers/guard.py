@@ -15,6 +15,9 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from kubiya_workers.settings.inherited import harmless
+from kubiya_workers.settings.source import Source
+
 from .guardian import GIVE_UP_S, Adopted, members, send, start_time, terminate
 
 __all__ = ["Guard", "end_group", "members", "start_time"]
@@ -134,6 +137,7 @@ def _spawn() -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=os.sep,
+        env=harmless(Source.of_process().environ),  # it needs nothing of ours, least of all the key
         bufsize=0,
         start_new_session=True,
     )

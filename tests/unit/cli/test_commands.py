@@ -203,3 +203,36 @@ def test_server_status_is_1_when_none_runs(api: FakeApi, kubiya: Kubiya, capsys:
     assert kubiya("server", "status", "-o", "json") == 1
     assert json.loads(capsys.readouterr().out) == {"running": False}
     assert kubiya("server", "stop") == 0
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_config_shows_a_proxy_without_its_credentials(
+    kubiya: Kubiya, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv(name, "http://someone:p@ss@proxy:3128")
+    assert kubiya("config", "show", "-o", "json") == 0
+    shown = capsys.readouterr().out
+    (row,) = [row for row in json.loads(shown) if row["setting"] == "HTTPS_PROXY"]
+    assert row["value"] == "http://***@proxy:3128"
+    assert row["from"] == ("environment" if name.isupper() else f"environment ({name})")
+    assert "p@ss" not in shown
+    monkeypatch.setenv(name, "http://someone:p@ss@:::")
+    assert kubiya("config", "show", "-o", "json") == 6
+    shown = capsys.readouterr().out
+    assert f"{name}=***" in shown
+    assert "p@ss" not in shown
+
+
+def test_a_queue_says_what_is_wrong_with_its_workers(
+    api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = {**WORKER, "status": "lost", "hostname": "box", "disconnect_reason": "3 heartbeats missed"}
+    loops = {**WORKER, "status": "crash_looping", "hostname": "pod", "disconnect_reason": "exit status 1"}
+    queue = {**QUEUE, "lost_workers": 1, "crash_looping_workers": 1}
+    api.answers["GET /api/v1/worker-queues/my-queue"] = (200, queue)
+    api.answers["GET /api/v1/worker-queues/q1/workers"] = (200, [gone, loops, WORKER])
+    assert kubiya("queue", "get", "my-queue") == 0
+    shown = capsys.readouterr().out
+    assert "1 lost, 1 crash-looping" in shown
+    assert "ago: 3 heartbeats missed" in shown
+    assert "pod: exit status 1" in shown

@@ -1,11 +1,18 @@
 """`kubiya config`."""
 
+import re
+
 import click
 
 from kubiya_workers.settings import variables
-from kubiya_workers.settings.source import BadSetting, Source
+from kubiya_workers.settings.source import BadSetting, Source, Variable
 
 from ..output import Format, output_option, show_plain, table
+
+_PROXIES = (variables.HTTP_PROXY, variables.HTTPS_PROXY, variables.ALL_PROXY)
+_IN_EITHER_CASE = (*_PROXIES, variables.NO_PROXY)
+_CREDENTIALS = re.compile(r"//[^/]*@")
+_MASK = "***"
 
 
 @click.group("config")
@@ -20,20 +27,42 @@ def show(output: Format) -> int:
 
     A value that cannot be used is shown as such, and the exit status is 6.
     """
-    rows = [_row(variable, Source.of_process()) for variable in variables.ALL]
+    source = Source.of_process()
+    rows = [_row(variable, source) for variable in variables.ALL]
     lines = table(("SETTING", "VALUE", "FROM", "MEANING"), [tuple(row.values()) for row in rows])
     show_plain(rows, output, lines)
     return 6 if any(row["from"] == "invalid" for row in rows) else 0
 
 
 def _row(variable: variables.AnyVariable, source: Source) -> dict[str, str]:
-    given = source.environ.get(variable.name, "").strip()
-    try:
-        value, origin = str(source.get(variable)), "environment" if given else "default"  # pyright: ignore[reportUnknownArgumentType, reportArgumentType]
-    except BadSetting as error:
-        value, origin = str(error), "invalid"
-    if not given:
-        value = variable.shown_default or str(variable.default)
-    elif variable.secret and origin != "invalid":
-        value = "***"
+    value, origin = _in_force(variable, source)
     return {"setting": variable.name, "value": value or "(unset)", "from": origin, "meaning": variable.meaning}
+
+
+def _in_force(variable: variables.AnyVariable, source: Source) -> tuple[str, str]:
+    """The value as it may be shown, and where it comes from."""
+    name = _name_used(variable, source)
+    text = source.environ.get(name, "").strip()
+    if not text:
+        return variable.shown_default or str(variable.default), "default"
+    try:
+        value = source.get(_named(variable, name))
+    except BadSetting as error:
+        return str(error), "invalid"
+    return _shown(variable, text, str(value)), "environment" if name == variable.name else f"environment ({name})"
+
+
+def _shown(variable: variables.AnyVariable, text: str, value: str) -> str:
+    if variable in _PROXIES:
+        return _CREDENTIALS.sub(f"//{_MASK}@", text)
+    return _MASK if variable.secret else value
+
+
+def _name_used(variable: variables.AnyVariable, source: Source) -> str:
+    """A proxy's variable in lower case wins, as it does for other programs."""
+    lower = variable.name.lower()
+    return lower if variable in _IN_EITHER_CASE and source.environ.get(lower, "").strip() else variable.name
+
+
+def _named(variable: variables.AnyVariable, name: str) -> Variable[str | int | float | bool]:
+    return Variable(name, variable.meaning, variable.default, variable.parse, secret=variable.secret)

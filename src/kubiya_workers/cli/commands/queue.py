@@ -1,9 +1,13 @@
 """`kubiya queue`."""
 
+from collections.abc import Iterable
+
 import click
 
+from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
 from kubiya_workers.contracts.queues import NewQueue, Queue
+from kubiya_workers.contracts.workers import Worker, WorkerStatus
 
 from .. import talk
 from ..ages import age
@@ -12,7 +16,7 @@ from ..output import Format, details, output_option, show, show_list
 from .paging import paged
 from .words import confirm, made, queue_name
 
-_HEADS = ("ID", "NAME", "WORKERS", "MAX", "EPHEMERAL", "AGE", "DESCRIPTION")
+_HEADS = ("ID", "NAME", "WORKERS", "TROUBLE", "MAX", "EPHEMERAL", "AGE", "DESCRIPTION")
 
 
 @click.group("queue")
@@ -38,7 +42,8 @@ def list_(output: Format, skip: int, limit: int) -> None:
 @output_option
 def get(queue: str, output: Format) -> None:
     """Show one queue."""
-    show(ask(lambda cp: cp.queues.get(queue)), output, _text)
+    found, workers = ask(lambda cp: _with_workers(cp, queue))
+    show(found, output, lambda shown: _text(shown, workers))
 
 
 @group.command()
@@ -80,6 +85,7 @@ def _row(queue: Queue) -> tuple[object, ...]:
         queue.id,
         queue.name,
         queue.active_workers,
+        _trouble(queue),
         most,
         queue.ephemeral,
         age(queue.created_at),
@@ -87,7 +93,36 @@ def _row(queue: Queue) -> tuple[object, ...]:
     )
 
 
-def _text(queue: Queue) -> str:
+def _trouble(queue: Queue) -> str:
+    """What is wrong with its workers, in a few words: `1 paused, 2 lost`."""
+    counts = ((queue.paused_workers, "paused"), (queue.lost_workers, "lost"))
+    return ", ".join(f"{n} {what}" for n, what in (*counts, (queue.crash_looping_workers, "crash-looping")) if n) or "-"
+
+
+async def _with_workers(plane: ControlPlaneClient, name: str) -> tuple[Queue, list[Worker]]:
+    queue = await plane.queues.get(name)
+    if _trouble(queue) == "-":
+        return queue, []
+    workers = await plane.queues.workers(queue.id)
+    back = {worker.hostname for worker in workers if worker.status.is_live}
+    return queue, [worker for worker in workers if worker.status.is_live or worker.hostname not in back]
+
+
+def _troubled(worker: Worker) -> tuple[str, str] | None:
+    """A line on a worker that is not as it should be."""
+    match worker.status:
+        case WorkerStatus.PAUSED:
+            return "Paused", worker.hostname or worker.id
+        case WorkerStatus.LOST:
+            ago = age(worker.disconnected_at)
+            return "Lost", f"{worker.hostname or worker.id}, {ago} ago: {worker.disconnect_reason}"
+        case WorkerStatus.CRASH_LOOPING:
+            return "Crash-looping", f"{worker.hostname or worker.id}: {worker.disconnect_reason}"
+        case _:
+            return None
+
+
+def _text(queue: Queue, workers: Iterable[Worker] = ()) -> str:
     return details(
         (
             ("ID", queue.id),
@@ -96,6 +131,8 @@ def _text(queue: Queue) -> str:
             ("Environment", queue.environment_id),
             ("Status", queue.status),
             ("Live workers", queue.active_workers),
+            ("In trouble", _trouble(queue)),
+            *filter(None, map(_troubled, workers)),
             ("Max workers", queue.max_workers),
             ("Heartbeat every", f"{queue.heartbeat_interval}s"),
             ("Ephemeral", queue.ephemeral),

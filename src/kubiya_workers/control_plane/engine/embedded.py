@@ -22,6 +22,8 @@ from kubiya_workers.contracts.health import Check
 from kubiya_workers.launchers import ports
 from kubiya_workers.launchers.guard import Guard, end_group, start_time
 from kubiya_workers.observability import logs
+from kubiya_workers.settings.inherited import harmless
+from kubiya_workers.settings.source import Source
 
 from .child_log import ChildLog
 
@@ -174,6 +176,7 @@ class EmbeddedTemporal:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=os.sep,
+            env=harmless(Source.of_process().environ),
             start_new_session=True,
         )
         self._guard.adopt(process.pid, grace=_GRACE_S)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 
 from kubiya_workers.contracts.ids import WorkerId
+from kubiya_workers.contracts.pool import CrashReport
 from kubiya_workers.contracts.workers import Disconnect, Heartbeat, Registered, Registration, Worker
 from kubiya_workers.control_plane.deps import Anyone, Client, ControlPlane, Paged, Plane, WorkerToken
-from kubiya_workers.control_plane.services import workers
+from kubiya_workers.control_plane.services import crashes, workers
 from kubiya_workers.control_plane.services.enrolment import Enrolled
 
 router = APIRouter(tags=["workers"])
@@ -20,6 +21,11 @@ async def register(
     enrolled = await workers.register(plane.database, caller, ref, asked or Registration())
     # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere.
     return _registered(plane, enrolled, str(request.base_url).rstrip("/"))
+
+
+@router.post("/worker-queues/{ref}/crashes", status_code=204)
+async def report_crash(plane: Plane, caller: Anyone, ref: str, report: CrashReport) -> None:
+    await crashes.note(plane.database, plane.auth, caller, ref, report)
 
 
 @router.get("/workers")

@@ -46,15 +46,17 @@ from kubiya_workers.contracts.tools import Workspace
 
 from ..events.log import EventLog
 from ..store import executions as store
-from ..store import queues
+from ..store import queues, workers
 from ..store.database import Database
 from . import waiting
 from .closing import closing_events, closing_values, without_secrets
 from .runs import Plan
-from .waiting import Progress
+from .waiting import Hands, Progress
 
 MAX_PROMPT = 1_000_000
 """Characters: a prompt beyond this is a file, and belongs in the working directory."""
+GONE_LOOKED_AT = 20
+"""So many of a queue's former workers are asked for what became of them when nobody takes an execution."""
 CANCEL_GRACE_S = 10.0
 """How long a worker may take to end what a cancelled run does."""
 
@@ -176,8 +178,8 @@ class Executions:
             pollers = await self._engine.pollers(run.task_queue_name)
         except Unavailable as error:
             return execution.model_copy(update={"status_reason": f"Temporal: {error.detail}"})
-        queue = await self._queue_name(execution)
-        said = waiting.reason(execution.status, execution.status_reason, progress, pollers, queue)
+        hands = await self._hands(execution, pollers)
+        said = waiting.reason(execution.status, execution.status_reason, progress, hands, _now())
         return execution.model_copy(update={"status_reason": said})
 
     async def session(self, execution_id: ExecutionId) -> Session:
@@ -365,10 +367,14 @@ class Executions:
             raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
         return run
 
-    async def _queue_name(self, execution: Execution) -> str:
+    async def _hands(self, execution: Execution, pollers: int) -> Hands:
         async with self._database.reading() as connection:
             queue = await queues.find(connection, execution.worker_queue_id or "")
-        return queue.name if queue else "that was deleted"
+            if queue is None:
+                return Hands("that was deleted", pollers)
+            live = await workers.list_(connection, queue_id=queue.id, live=True)
+            gone = await workers.list_(connection, queue_id=queue.id, live=False, limit=GONE_LOOKED_AT)
+        return Hands(queue.name, pollers, (*live, *gone))
 
     async def _learn(self, execution_id: ExecutionId) -> _Known:
         execution = await self.get(execution_id)

@@ -140,6 +140,9 @@ async def metrics(database: Database, ref: str) -> JsonObject:
     return {
         "queue_id": queue.id,
         "active_workers": len(live),
+        "paused_workers": queue.paused_workers,
+        "lost_workers": queue.lost_workers,
+        "crash_looping_workers": queue.crash_looping_workers,
         "busy_workers": sum(worker.current_task_id is not None for worker in live),
         "tasks_processed": sum(worker.tasks_processed for worker in live),
         "executions": {status.value: counts.get(status, 0) for status in Status},

@@ -1,7 +1,7 @@
 """Workers: they register, beat and leave; one that goes silent is lost, and its token with it.
 
-    register → active ⇄ draining → disconnected
-                  └── 3 heartbeats missed ──→ lost
+    register → active ⇄ paused, draining → disconnected
+                  └── 3 heartbeats missed, or its supervisor says it crashed ──→ lost ⇄ crash-looping
 
 A worker that is no longer live is told so by 401 (its token is revoked) or 409, and registers anew.
 """
@@ -40,6 +40,8 @@ from .names import check_name
 MISSED_BEATS = 3
 """So many heartbeats in a row must be missed before a worker counts as lost."""
 TOKENS_KEPT = timedelta(days=1)
+LOOP_HEARD_WITHIN = timedelta(minutes=5)
+"""A supervisor tries each minute, and says so each time: one that is silent for longer is gone itself."""
 
 
 async def register(database: Database, caller: Caller, queue_ref: str, asked: Registration) -> Enrolled:
@@ -54,13 +56,15 @@ async def register(database: Database, caller: Caller, queue_ref: str, asked: Re
     if caller.worker_id is not None:
         raise Forbidden("a worker's own token cannot register workers", fix="Use the key that it was started with.")
     async with database.writing() as connection:
-        queue = await _queue(connection, queue_ref, asked.environment_name or DEFAULT_ENVIRONMENT)
+        queue = await _queue(connection, queue_ref, asked)
         _check_queue(caller, queue)
         await _check_room(connection, queue)
         environment = await environment_store.get(connection, queue.environment_id)
         worker = _worker(queue, asked)
         interval = asked.heartbeat_interval or queue.heartbeat_interval
         await store.insert(connection, worker, heartbeat_interval=interval)
+        if worker.hostname is not None:
+            await store.end_loop(connection, queue.id, worker.hostname)
         token = await _give_token(connection, worker)
     name = environment.name if environment else DEFAULT_ENVIRONMENT
     return Enrolled(worker=worker, token=token, queue=queue, environment_name=name, heartbeat_interval=interval)
@@ -117,6 +121,8 @@ async def mark_lost(database: Database, now: datetime, *, auth: Auth | None = No
     """
     async with database.reading() as connection:
         silent = [pulse for pulse in await store.pulses(connection) if is_lost(pulse, now)]
+    async with database.writing() as connection:
+        await store.end_silent_loops(connection, now - LOOP_HEARD_WITHIN)
     return [pulse.id for pulse in silent if await _lose(database, auth, pulse, now)]
 
 
@@ -159,12 +165,14 @@ def _goes_with_its_workers(queue: Queue) -> bool:
     return queue.ephemeral and not queue.auto_cleanup_after_seconds
 
 
-async def _queue(connection: AsyncConnection, ref: str, environment: str) -> Queue:
+async def _queue(connection: AsyncConnection, ref: str, asked: Registration) -> Queue:
     found = await queue_store.find(connection, ref)
     if found is None:
         check_name("a worker queue", ref)
-        owner = await environments.find(connection, environment)
-        return await queues.add(connection, owner.id, NewQueue(name=ref))
+        owner = await environments.find(connection, asked.environment_name or DEFAULT_ENVIRONMENT)
+        # Made for one execution, it goes with the worker that takes it.
+        new = NewQueue(name=ref, ephemeral=asked.single_execution, single_execution_mode=asked.single_execution)
+        return await queues.add(connection, owner.id, new)
     await queue_store.lock(connection, found.id)
     return found
 

@@ -1,6 +1,8 @@
 """The statements of worker queues."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
@@ -16,13 +18,8 @@ from .tables import queues, workers
 
 LIVE = [status.value for status in WorkerStatus if status.is_live]
 
-_ACTIVE = (
-    sa.select(sa.func.count())
-    .select_from(workers)
-    .where(workers.c.queue_id == queues.c.id, workers.c.status.in_(LIVE))
-    .scalar_subquery()
-    .label("active_workers")
-)
+LOST_SHOWN = timedelta(hours=1)
+"""How long a queue speaks of a worker that was lost and did not come back."""
 
 
 async def insert(connection: AsyncConnection, queue: Queue) -> None:
@@ -32,9 +29,9 @@ async def insert(connection: AsyncConnection, queue: Queue) -> None:
 
 
 async def find(connection: AsyncConnection, id_or_name: str) -> Queue | None:
-    """By id or by name; an id wins. `active_workers` is counted now."""
+    """By id or by name; an id wins. Its workers are counted now."""
     named = sa.or_(queues.c.id == id_or_name, queues.c.name == id_or_name)
-    query = sa.select(queues, _ACTIVE).where(named).order_by(sa.desc(queues.c.id == id_or_name)).limit(1)
+    query = sa.select(queues, *_counts()).where(named).order_by(sa.desc(queues.c.id == id_or_name)).limit(1)
     row = (await connection.execute(query)).mappings().first()
     return None if row is None else _queue(row)
 
@@ -52,7 +49,7 @@ async def list_(
     limit: int | None = None,
 ) -> Sequence[Queue]:
     """In the order of their names; `limit` None means all."""
-    query = sa.select(queues, _ACTIVE).order_by(queues.c.name).offset(skip).limit(limit)
+    query = sa.select(queues, *_counts()).order_by(queues.c.name).offset(skip).limit(limit)
     if environment_id is not None:
         query = query.where(queues.c.environment_id == environment_id)
     return [_queue(row) for row in (await connection.execute(query)).mappings()]
@@ -64,6 +61,27 @@ async def update(connection: AsyncConnection, queue: Queue) -> None:
 
 async def delete(connection: AsyncConnection, queue_id: QueueId) -> None:
     await connection.execute(sa.delete(queues).where(queues.c.id == queue_id))
+
+
+def _counts() -> tuple[sa.Label[int], ...]:
+    """The fields of a queue that are counted; what is lost counts from now."""
+    since = datetime.now(UTC) - LOST_SHOWN
+    back = workers.alias("back")
+    is_back = sa.exists().where(
+        back.c.queue_id == workers.c.queue_id, back.c.hostname == workers.c.hostname, back.c.status.in_(LIVE)
+    )
+    lost = workers.c.status == WorkerStatus.LOST.value
+    return (
+        _count("active_workers", workers.c.status.in_(LIVE)),
+        _count("paused_workers", workers.c.status == WorkerStatus.PAUSED.value),
+        _count("lost_workers", lost, workers.c.disconnected_at >= since, sa.not_(is_back)),
+        _count("crash_looping_workers", workers.c.status == WorkerStatus.CRASH_LOOPING.value),
+    )
+
+
+def _count(label: str, *of: sa.ColumnElement[bool]) -> sa.Label[int]:
+    counted: Any = sa.select(sa.func.count()).select_from(workers).where(workers.c.queue_id == queues.c.id, *of)
+    return counted.correlate(queues).scalar_subquery().label(label)
 
 
 def _queue(row: RowMapping) -> Queue:

@@ -58,9 +58,11 @@ async def count_live(connection: AsyncConnection, queue_id: QueueId) -> int:
 
 
 async def queue_of_newest_live(connection: AsyncConnection) -> QueueId | None:
-    """The queue of the worker that takes work and registered last; None when no worker does."""
+    """The queue of the worker that takes work and registered last, else of one that is paused; None without either."""
     active = workers.c.status == WorkerStatus.ACTIVE.value
-    query = sa.select(workers.c.queue_id).where(active).order_by(workers.c.registered_at.desc()).limit(1)
+    takes = workers.c.status.in_((WorkerStatus.ACTIVE.value, WorkerStatus.PAUSED.value))
+    order = (sa.case((active, 0), else_=1), workers.c.registered_at.desc())
+    query = sa.select(workers.c.queue_id).where(takes).order_by(*order).limit(1)
     return (await connection.execute(query)).scalar_one_or_none()
 
 
@@ -100,6 +102,34 @@ async def end(
         query = query.where(workers.c.last_heartbeat <= unheard_since)
     values = {"status": status.value, "disconnected_at": now, "disconnect_reason": reason, "current_task_id": None}
     return (await connection.execute(query.values(values))).rowcount > 0
+
+
+async def gone_from(connection: AsyncConnection, queue_id: QueueId, hostname: str) -> WorkerId | None:
+    """The worker of this host on the queue that is not live and left last; one that is said to loop before others."""
+    loops = workers.c.status == WorkerStatus.CRASH_LOOPING.value
+    theirs = (workers.c.queue_id == queue_id, workers.c.hostname == hostname, sa.not_(_IS_LIVE))
+    order = (sa.case((loops, 0), else_=1), workers.c.disconnected_at.desc())
+    return (await connection.execute(sa.select(workers.c.id).where(*theirs).order_by(*order).limit(1))).scalar()
+
+
+async def note_loop(connection: AsyncConnection, worker_id: WorkerId, now: datetime, *, reason: str) -> None:
+    """A worker that is gone crashes again and again, and was last heard of now."""
+    values = {"status": WorkerStatus.CRASH_LOOPING.value, "last_heartbeat": now, "disconnected_at": now}
+    change = sa.update(workers).where(workers.c.id == worker_id, sa.not_(_IS_LIVE))
+    await connection.execute(change.values(**values, disconnect_reason=reason))
+
+
+async def end_loop(connection: AsyncConnection, queue_id: QueueId, hostname: str) -> None:
+    """The worker of this host runs again."""
+    looping = (workers.c.status == WorkerStatus.CRASH_LOOPING.value, workers.c.hostname == hostname)
+    change = sa.update(workers).where(workers.c.queue_id == queue_id, *looping)
+    await connection.execute(change.values(status=WorkerStatus.DISCONNECTED.value))
+
+
+async def end_silent_loops(connection: AsyncConnection, unheard_since: datetime) -> None:
+    """Those of which nobody has said for so long that they loop: whatever started them is gone."""
+    looping = (workers.c.status == WorkerStatus.CRASH_LOOPING.value, workers.c.last_heartbeat <= unheard_since)
+    await connection.execute(sa.update(workers).where(*looping).values(status=WorkerStatus.LOST.value))
 
 
 async def delete_gone(connection: AsyncConnection, queue_id: QueueId) -> None:

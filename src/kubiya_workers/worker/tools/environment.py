@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 
 from kubiya_workers.contracts.tools import ToolRequest, Workspace
+from kubiya_workers.settings.inherited import harmless
 
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def of(base: Mapping[str, str], workspace: Workspace, request: ToolRequest) -> dict[str, str]:
     """`base` is the worker's own environment, of which only harmless names pass: never a key or a token."""
-    kept = {name: base[name] for name in KEPT if name in base}
     given = {
         "KUBIYA_IDEMPOTENCY_KEY": request.idempotency_key,
         "KUBIYA_EXECUTION_ID": request.execution_id,
     }
-    return {"PATH": DEFAULT_PATH, "TERM": "dumb"} | kept | workspace.env_vars | given
+    return {"PATH": DEFAULT_PATH, "TERM": "dumb"} | harmless(base) | workspace.env_vars | given
