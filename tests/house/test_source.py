@@ -23,6 +23,7 @@ CATCHES_EVERYTHING = {
     "control_plane/problems.py",
     "control_plane/reconcile.py",
     "control_plane/routes/streams.py",
+    "launchers/upkeep/supervisor.py",
     "worker/__main__.py",
     "worker/events/publisher.py",
     "worker/events/uplink.py",

@@ -21,7 +21,6 @@ from kubiya_workers.launchers import local
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.launchers.spec import LocalWorker
 from kubiya_workers.settings import variables as v
-from kubiya_workers.settings.paths import Paths
 
 from .connect import Reached
 from .exit import Exit, Failed
@@ -43,7 +42,6 @@ class _Stage:
     """Where a run takes place."""
 
     reached: Reached
-    paths: Paths
     queue: Queue
     guard: Guard
     renderer: Renderer
@@ -66,7 +64,7 @@ class _Stage:
         )
 
 
-async def run_here(reached: Reached, paths: Paths, request: RunRequest, renderer: Renderer) -> Ended:
+async def run_here(reached: Reached, request: RunRequest, renderer: Renderer) -> Ended:
     """Run it on this machine.
 
     Raises:
@@ -82,7 +80,7 @@ async def run_here(reached: Reached, paths: Paths, request: RunRequest, renderer
     queue = await reached.client.queues.create(new, environment=request.environment or DEFAULT_ENVIRONMENT)
     try:
         with Guard.start() as guard:
-            return await _on(_Stage(reached, paths, queue, guard, renderer, request))
+            return await _on(_Stage(reached, queue, guard, renderer, request))
     finally:
         with contextlib.suppress(Refusal):  # it may have gone with its worker
             await reached.client.queues.delete(queue.id, force=True)
@@ -157,7 +155,7 @@ async def _is_over(run: asyncio.Task[Ended]) -> bool:
 
 async def _one_worker(stage: _Stage, log: Callable[[str], None]) -> int:
     """One worker's exit status, once it has ended."""
-    async with local.worker(stage.paths, stage.worker(), log=log, guard=stage.guard) as process:
+    async with local.worker(stage.worker(), log=log, guard=stage.guard) as process:
         return await process.wait()
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from .ids import QueueId, WorkerId
 from .wire import Timestamp, Wire
-from .workers import WorkerStatus
+from .workers import Worker, WorkerStatus
 
 
 class Mode(StrEnum):
@@ -54,6 +54,15 @@ class Restart(Wire):
     """False when its supervisor ended it: it was deaf, or over its memory limit."""
 
 
+class StartedWith(Wire):
+    """How its start was asked for, so that a restart can ask for the same; `flags` are variables given as flags."""
+
+    cwd: str
+    flags: dict[str, str] = {}
+    max_log_size: int
+    max_log_backups: int
+
+
 class Record(Wire):
     """What is known on this machine of the worker of a queue. `reason` says why it does not run, or not yet."""
 
@@ -69,6 +78,7 @@ class Record(Wire):
     version: str
     control_plane_url: str
     log: str
+    started_with: StartedWith
     started_at: Timestamp
     """Since when it is kept; `worker_started_at` since when the present process runs."""
     worker_started_at: Timestamp | None = None
@@ -140,6 +150,45 @@ class WorkerReport(Wire):
     temporal_host: str | None = None
     metrics: str | None = None
     pause: Pause | None = None
+
+
+class Seen(Wire):
+    """What can be said of a queue's workers from one machine.
+
+    `running` is whether one of them lives, here or elsewhere; when not, `why` says what became of the last one here.
+    `elsewhere` are those that the control plane knows beside it; None when it was not asked.
+    """
+
+    queue: str
+    running: bool
+    why: str | None = None
+    record: Record | None = None
+    report: WorkerReport | None = None
+    pause: Pause | None = None
+    elsewhere: tuple[Worker, ...] | None = None
+
+
+class WorkerType(StrEnum):
+    LOCAL = "local"
+    """In the foreground of a terminal of this machine."""
+    DAEMON = "daemon"
+    DOCKER = "docker"
+    REMOTE = "remote"
+
+
+class Listed(Wire):
+    """One worker among many. `state` is what its keeper says of it, or the control plane for one elsewhere."""
+
+    queue: str
+    type: WorkerType
+    state: str
+    hostname: str | None = None
+    pid: int | None = None
+    worker_id: WorkerId | None = None
+    started_at: Timestamp | None = None
+    restarts: int | None = None
+    tasks: int | None = None
+    version: str | None = None
 
 
 class CrashReport(Wire):

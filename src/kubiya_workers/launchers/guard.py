@@ -18,9 +18,9 @@ from typing import IO
 from kubiya_workers.settings.inherited import harmless
 from kubiya_workers.settings.source import Source
 
-from .guardian import GIVE_UP_S, Adopted, members, send, start_time, terminate
+from .guardian import GIVE_UP_S, Adopted, is_running, members, send, start_time, terminate
 
-__all__ = ["Guard", "end_group", "members", "start_time"]
+__all__ = ["Guard", "end_group", "is_running", "members", "start_time"]
 
 _SCRIPT = Path(__file__).with_name("guardian.py")
 _POLL_S = 0.01

@@ -23,6 +23,18 @@ _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LINUX = sys.platform.startswith("linux")
 
 
+def _boot() -> str:
+    """Start times count from the boot of the machine: one of an earlier boot is another's."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as boot:
+            return boot.read(8)
+    except OSError:
+        return ""
+
+
+_BOOT = _boot()
+
+
 class Adopted:
     """A process group to be ended: its leader's start time tells it from a later one of the same number."""
 
@@ -40,6 +52,12 @@ class Adopted:
 def start_time(pid: int) -> str:
     """When the process `pid` began, in a form that is only good for comparing; empty when there is none."""
     return _describe(pid)[1]
+
+
+def is_running(pid: int, start: str) -> bool:
+    """Whether the process `pid` is the one that began at `start`, and has not ended."""
+    state, began = _describe(pid)
+    return state not in ("", "Z", "X") and began == start
 
 
 def members(pid: int, start: str) -> list[int]:
@@ -133,7 +151,7 @@ def _describe(pid: int) -> tuple[str, str]:
             fields = stat.read().rpartition(b")")[2].split()
     except OSError:
         return "", ""
-    return fields[0].decode(), fields[19].decode()
+    return fields[0].decode(), f"{fields[19].decode()}-{_BOOT}"
 
 
 def _ps(*arguments: str) -> str:

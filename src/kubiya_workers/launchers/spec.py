@@ -61,4 +61,6 @@ class LocalWorker:
     single_execution: bool = False
     python: Path | None = None
     """The interpreter of its environment; None runs it on our own."""
+    log: Path | None = None
+    """Where it logs on when whoever read its output is gone."""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

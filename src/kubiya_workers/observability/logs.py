@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,23 +65,18 @@ def get(name: str) -> Log:
 
 
 def configure(
-    level: str, fmt: str, stream: TextIO, redactor: Redactor | None = None, *, file: Path | None = None
+    level: str, fmt: str, stream: TextIO, redactor: Redactor | None = None, *, fallback: Path | None = None
 ) -> None:
-    """Log to `stream`, and to `file` too where one is named (appended, mode 0600).
+    """Log to `stream`, or into the file `fallback` from when nobody reads the stream any more (appended, mode 0600).
 
     `level` is DEBUG, INFO, WARN or ERROR and holds for our own code; libraries are heard from WARN on. `fmt` is text
     or json. A second call replaces the first.
-
-    Raises:
-        OSError: the file cannot be opened.
     """
     formatter = _Formatter(fmt, redactor or Redactor(()), stacks=level == "DEBUG")
-    handlers = [_Handler(stream)] if file is None else [_Handler(stream), _FileHandler(file)]
     close()
-    root = logging.getLogger()
-    for handler in handlers:
-        handler.setFormatter(formatter)
-        root.addHandler(handler)
+    root, handler = logging.getLogger(), _Handler(stream, fallback)
+    handler.setFormatter(formatter)
+    root.addHandler(handler)
     root.setLevel(max(_LEVELS[level], logging.WARNING))
     logging.getLogger(_OURS).setLevel(_LEVELS[level])
     # A log that cannot be written (a closed terminal, a full disk) must not disturb the work.
@@ -101,7 +97,7 @@ def flush() -> None:
 
 
 def close() -> None:
-    """Stop logging through what `configure` set up, and close its file."""
+    """Stop logging through what `configure` set up."""
     for handler in _handlers():
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -110,15 +106,28 @@ def close() -> None:
 class _Handler(logging.StreamHandler[TextIO]):
     """Ours, to be told from handlers that others installed."""
 
+    def __init__(self, stream: TextIO, fallback: Path | None) -> None:
+        super().__init__(stream)
+        self._fallback = fallback
+        self._file: TextIO | None = None
 
-class _FileHandler(_Handler):
-    def __init__(self, file: Path) -> None:
-        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        super().__init__(os.fdopen(descriptor, "a", encoding="utf-8"))
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say it again in the file, when whoever read the stream is gone."""
+        path, self._fallback = self._fallback, None
+        if path is None or not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
+            return
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        self.stream = self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace")
+        self.emit(record)
 
     def close(self) -> None:
-        self.stream.close()
         super().close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _handlers() -> list[_Handler]:

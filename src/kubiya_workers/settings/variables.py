@@ -64,6 +64,9 @@ NO_PROXY = Variable("NO_PROXY", "Hosts, separated by commas, that are reached wi
 READY_FD = Variable(
     "KUBIYA_READY_FD", "A descriptor to say on that a worker is ready; set by what starts it.", -1, whole(-1, 1 << 20)
 )
+LOG_FILE = Variable(
+    "KUBIYA_LOG_FILE", "Where a worker logs on when nobody reads its output; set by what starts it.", "", text
+)
 MODEL = Variable("KUBIYA_MODEL", "The model for every call, whatever the agent says.", "", text)
 
 SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
@@ -131,6 +134,7 @@ ALL: tuple[AnyVariable, ...] = (
     ALL_PROXY,
     NO_PROXY,
     READY_FD,
+    LOG_FILE,
     MODEL,
     SERVER_HOST,
     SERVER_PORT,

@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import variables as v
 from .paths import Paths
@@ -40,6 +41,8 @@ class WorkerSettings:
     model: str | None
     ready_fd: int
     """Where to say that it is ready; negative when nobody asked."""
+    log_file: Path | None
+    """Where to log on when nobody reads our output any more."""
     temporal: TemporalSettings
     """Only its certificate paths and proxies are used: the rest is handed over at registration."""
 
@@ -74,5 +77,6 @@ class WorkerSettings:
             metrics_port=source.get(v.METRICS_PORT) if source.get(v.METRICS_ENABLED) else None,
             model=source.get(v.MODEL) or None,
             ready_fd=source.get(v.READY_FD),
+            log_file=Path(source.get(v.LOG_FILE)) if source.get(v.LOG_FILE) else None,
             temporal=TemporalSettings.of(source),
         )

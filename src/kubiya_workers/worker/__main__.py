@@ -28,7 +28,9 @@ def main() -> NoReturn:
     except BadSetting as error:
         sys.stderr.write(f"Error: {error}\n")
         leave(CONFIGURATION)
-    logs.configure(settings.log_level, settings.log_format, sys.stdout, Redactor([settings.key]))
+    logs.configure(
+        settings.log_level, settings.log_format, sys.stdout, Redactor([settings.key]), fallback=settings.log_file
+    )
     leave(_run(settings))
 
 

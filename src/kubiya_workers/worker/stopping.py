@@ -11,6 +11,7 @@ class StopSignals:
     def __init__(self, at_once: Callable[[int], None]) -> None:
         self._at_once = at_once
         self._event = asyncio.Event()
+        self._signals = 0
         self.reason = ""
 
     def install(self) -> None:
@@ -19,7 +20,9 @@ class StopSignals:
             loop.add_signal_handler(number, self._received, number)
 
     def _received(self, number: signal.Signals) -> None:
-        if self._event.is_set():
+        # The first one may come after we began to drain by ourselves: whoever sends it asks for just that.
+        self._signals += 1
+        if self._signals > 1:
             self._at_once(128 + number)
         self.request(number.name)
 

@@ -25,7 +25,6 @@ LISTS = {
     "skill": ("skills", SKILL, "git-only"),
     "queue": ("worker-queues", QUEUE, "my-queue"),
     "environment": ("environments", ENVIRONMENT, "prod"),
-    "worker": ("workers", WORKER, "my-queue"),
     "execution": ("executions", RUN, "say hi"),
     "model": ("models", MODEL, "kubiya/offline"),
     "key": ("keys", KEY_ROW, "laptop"),
@@ -174,6 +173,18 @@ def test_no_answer_is_exit_5_and_a_bad_address_6(
     api.answers["GET /api/v1/agents"] = (503, {"detail": "the database is away", "code": "unavailable"})
     monkeypatch.setenv("CONTROL_PLANE_URL", api.url)
     assert kubiya("agent", "list") == 5
+
+
+def test_workers_of_the_control_plane_are_listed_when_asked_for(
+    api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answers["GET /api/v1/workers"] = (200, [WORKER])
+    assert kubiya("worker", "list") == 0
+    said = capsys.readouterr()
+    assert said.out == "" and "--all" in said.err and not api.asked
+    assert kubiya("worker", "list", "--all", "-o", "json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["worker_id"], listed["type"], listed["queue"]) == (WORKER["id"], "remote", "my-queue")
 
 
 def test_worker_status_is_1_when_none_is_live(api: FakeApi, kubiya: Kubiya) -> None:

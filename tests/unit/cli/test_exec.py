@@ -1,7 +1,6 @@
 """`kubiya exec` against a control plane on loopback: its words, its streams, its exit statuses."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,15 +183,3 @@ def test_words_that_name_an_agent() -> None:
     assert agent_and_prompt(("agent ops do it",)) == (None, "agent ops do it")
     with pytest.raises(Unclear):
         agent_and_prompt(("agent", "ops"))
-
-
-def test_a_worker_log_survives_a_long_life(tmp_path: Path) -> None:
-    from kubiya_workers.cli import worker_log
-
-    path = tmp_path / "logs" / "worker.log"
-    with worker_log.WorkerLog(path) as log:
-        log.line("one \x1b[2J")
-    with worker_log.WorkerLog(path) as log:
-        log.line("two")
-    assert path.read_text() == "one ␛[2J\ntwo\n"
-    assert path.stat().st_mode & 0o777 == 0o600

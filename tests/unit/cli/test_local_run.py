@@ -17,7 +17,6 @@ from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.executions import NewExecution, Status
 from kubiya_workers.launchers.spec import LocalWorker
-from kubiya_workers.settings.paths import Paths
 
 from .fake_api import KEY, FakeApi
 from .test_commands import QUEUE
@@ -52,7 +51,7 @@ class Workers:
 
     @asynccontextmanager
     async def worker(
-        self, paths: Paths, spec: LocalWorker, *, log: Callable[[str], None], guard: object
+        self, spec: LocalWorker, *, log: Callable[[str], None], guard: object
     ) -> AsyncGenerator[Any, None]:
         self.specs.append(spec)
         self.running += 1
@@ -85,7 +84,7 @@ async def _run(api: FakeApi, tmp_path: Path, workers: Workers, monkeypatch: pyte
         timeout=None,
     )
     async with ControlPlaneClient(api.url, KEY) as cp:
-        return await run_here(Reached(cp, api.url, KEY), Paths(tmp_path), request, notes)
+        return await run_here(Reached(cp, api.url, KEY), request, notes)
 
 
 def _deleted(api: FakeApi) -> bool:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import re
 import stat
 import subprocess
@@ -107,14 +108,21 @@ def test_secrets_never_get_out_even_those_that_come_late(stream: io.StringIO) ->
     assert "secret" not in stream.getvalue().replace("[redacted]", "")
 
 
-def test_a_file_gets_the_same_lines_and_is_private(stream: io.StringIO, tmp_path: Path) -> None:
+def test_without_a_reader_the_lines_go_on_in_a_file_that_is_private(tmp_path: Path) -> None:
     file = tmp_path / "worker.log"
-    for _ in range(2):
-        logs.configure("INFO", "text", stream, file=file)
-        log.info("Both")
-    logs.flush()
-    assert file.read_text() == stream.getvalue() and len(file.read_text().splitlines()) == 2
+    reading, writing = os.pipe()
+    stream = os.fdopen(writing, "w")
+    logs.configure("INFO", "text", stream, fallback=file)
+    log.info("Heard")
+    assert b"Heard" in os.read(reading, 1000)
+    os.close(reading)
+    log.info("First")
+    log.info("Second")
+    logs.close()
+    assert [line.split()[-1] for line in file.read_text().splitlines()] == ["First", "Second"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with pytest.raises(BrokenPipeError):
+        stream.close()
 
 
 def test_a_closed_stream_disturbs_nobody(stream: io.StringIO) -> None:

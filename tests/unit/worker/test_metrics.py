@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests import monitoring
 
 from kubiya_workers.contracts.messages import Usage
-from kubiya_workers.contracts.pool import Mode, Pause, ProcessRef, Record, Slots, UpkeepState, WorkerReport
+from kubiya_workers.contracts.pool import Mode, Pause, ProcessRef, Record, Slots, StartedWith, UpkeepState, WorkerReport
 from kubiya_workers.contracts.tools import ToolResult, ToolStatus
 from kubiya_workers.contracts.workers import WorkerStatus
 from kubiya_workers.worker.connection import Backlog
@@ -215,6 +215,7 @@ def _record(pid: int) -> Record:
         version="1",
         control_plane_url="http://127.0.0.1:1",
         log="worker.log",
+        started_with=StartedWith(cwd="/", max_log_size=1, max_log_backups=1),
         started_at=NOW,
         restarts=3,
         updated_at=NOW,

@@ -92,7 +92,7 @@ async def _execute(known: ClientSettings, request: RunRequest, renderer: Rendere
                 return None
             if request.local:
                 renderer.status("Starting a worker")
-                return await run_here(reached, known.paths, request, renderer)
+                return await run_here(reached, request, renderer)
             return await run_there(reached.client, request, renderer)
     finally:
         renderer.close()

@@ -1,0 +1,120 @@
+"""`kubiya worker stop|restart|clean`."""
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from kubiya_workers.contracts.errors import Conflict
+from kubiya_workers.contracts.pool import Mode, Record
+from kubiya_workers.launchers import environment as environments
+from kubiya_workers.launchers.upkeep import daemon, leavings, records
+from kubiya_workers.launchers.upkeep.rotation import LogLimits
+from kubiya_workers.settings.quantities import show_size
+
+from ... import talk
+from ...connect import settings
+from ...exit import Exit
+from ...output import Format, output_option, show, show_plain
+from ...running import run
+from ..words import confirm
+from .starting import Wish, checked, in_the_background
+from .words import queue_option
+
+_TIMEOUT_S = 30.0
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(0, 86_400),
+    default=_TIMEOUT_S,
+    show_default=True,
+    help="Seconds to drain in; what is left then is killed, and goes on elsewhere.",
+)
+
+
+@click.command()
+@queue_option
+@_timeout
+@output_option
+def stop(queue: str, timeout: float, output: Format) -> int:
+    """Stop the worker of a queue on this machine.
+
+    It takes nothing more, finishes or hands back what it does, and ends, and its supervisor with it. Stopping one
+    that does not run is no failure.
+    """
+    ended = run(daemon.stop(settings().paths, queue, timeout))
+    said = f"The worker of queue {queue} has stopped." if ended else f"No worker of queue {queue} was running."
+    show_plain({"queue": queue, "stopped": ended is not None}, output, said)
+    return Exit.DONE
+
+
+@click.command()
+@queue_option
+@_timeout
+@output_option
+def restart(queue: str, timeout: float, output: Format) -> int:
+    """Stop the worker of a queue on this machine, and start it in the background.
+
+    It keeps the flags that it was started with, and takes its variables from the environment of this command. Its
+    packages are installed first: when that fails, the running worker is not touched.
+    """
+    wish = _same_again(queue)
+    known = checked(wish)
+
+    async def again() -> Record:
+        await environments.prepare(known.paths, queue, progress=talk.note)
+        await daemon.stop(known.paths, queue, timeout)
+        record, _ = await in_the_background(known, wish)
+        return record
+
+    record = run(again())
+    show(record, output, lambda shown: f"The worker of queue {queue} runs again (PID {_pid(shown)}).")
+    return Exit.DONE
+
+
+def _same_again(queue: str) -> Wish:
+    record = records.read(settings().paths, queue)
+    if record is None:
+        return Wish(queue, Mode.DAEMON, LogLimits(), Path().resolve(), single=False, env={})
+    asked = record.started_with
+    limits = LogLimits(asked.max_log_size, asked.max_log_backups)
+    cwd = Path(asked.cwd) if Path(asked.cwd).is_dir() else Path().resolve()
+    return Wish(queue, Mode.DAEMON, limits, cwd, single=False, env=asked.flags)
+
+
+def _pid(record: Record) -> int | str:
+    return record.worker.pid if record.worker else "-"
+
+
+@click.command()
+@queue_option
+@click.option("--force", is_flag=True, help="Stop the worker first, if it runs.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@output_option
+def clean(queue: str, force: bool, yes: bool, output: Format) -> int:
+    """Remove what the worker of a queue left on this machine: its packages, log and requirements.
+
+    Refused while it runs. A link is removed, and never what it leads to.
+    """
+    paths = settings().paths
+    record = daemon.settle(paths, queue)
+    if record is not None and not record.state.is_over and not force:
+        raise Conflict(
+            f"the worker of queue {queue} is {record.state}",
+            fix=f"kubiya worker stop --queue-id={queue}, or --force to do that first",
+        )
+    found = leavings.of(paths, queue)
+    if not found:
+        show_plain({"queue": queue, "removed": []}, output, f"Nothing is left of a worker of queue {queue}.")
+        return Exit.DONE
+    for left in found:
+        talk.say(f"  {show_size(left.size):>8}  {left.path}")
+    confirm(f"Remove what the worker of queue {queue} left?", yes=yes or force)
+    with contextlib.ExitStack() as stack:
+        if force:
+            run(daemon.stop(paths, queue, _TIMEOUT_S))
+        stack.enter_context(daemon.held(paths, queue))
+        leavings.remove(found)
+    total = show_size(sum(left.size for left in found))
+    removed = [str(left.path) for left in found]
+    show_plain({"queue": queue, "removed": removed}, output, f"Removed {total} of queue {queue}.")
+    return Exit.DONE

@@ -1,0 +1,94 @@
+"""`kubiya worker logs`."""
+
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from kubiya_workers.launchers.upkeep.reader import LEVELS, Wanted, read
+from kubiya_workers.settings.quantities import duration
+
+from ... import talk
+from ...connect import settings
+from ...exit import Exit, Failed
+from ...render.neutral import neutral
+from .words import queue_option
+
+_AGO = duration(1, 3_650 * 86_400)
+_COLOURS = {"WARN": "yellow", "ERROR": "red", "DEBUG": "bright_black"}
+_LEVEL = re.compile(r"\[(WARN|ERROR|DEBUG)\] ")
+
+
+def _since(_: click.Context, __: click.Parameter, word: str | None) -> datetime | None:
+    if word is None:
+        return None
+    try:
+        return datetime.now(UTC) - timedelta(seconds=_AGO(word))
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(word)
+    except ValueError:
+        raise click.BadParameter(f"{word!r} is neither a time ago (10m, 2h) nor a moment (RFC 3339).") from None
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def _pattern(_: click.Context, __: click.Parameter, word: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if word is None else re.compile(word)
+    except re.error as error:
+        raise click.BadParameter(f"{word!r} is no regular expression: {error}.") from None
+
+
+@click.command()
+@queue_option
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written from here on.")
+@click.option("--tail", type=click.IntRange(0), help="Begin with the last N records that match.")
+@click.option("--since", callback=_since, help="Only what is newer: 10m, 2h, or a moment (RFC 3339).")
+@click.option(
+    "--level",
+    type=click.Choice(["DEBUG", "INFO", "WARN", "ERROR"], case_sensitive=False),
+    help="Only what is at least as loud.",
+)
+@click.option("--grep", callback=_pattern, help="Only records in which this regular expression is found.")
+def logs(
+    queue: str,
+    follow: bool,
+    tail: int | None,
+    since: datetime | None,
+    level: str | None,
+    grep: re.Pattern[str] | None,
+) -> int:
+    """Show the log of a queue's worker on this machine, its rotated files included.
+
+    \b
+    kubiya worker logs --queue-id=my-queue --follow --tail=20
+    kubiya worker logs --queue-id=my-queue --since=10m --level=WARN --grep='time.?out'
+    """
+    wanted = Wanted(since, LEVELS[level] if level else 0, grep)
+    shown = _coloured if talk.colours(sys.stdout.isatty()) else _plain
+    try:
+        for record in read(settings().paths.worker_log(queue), wanted, tail=tail, follow=follow):
+            _show(record, shown, at_once=follow)
+    except FileNotFoundError:
+        raise Failed(
+            f"there is no log of a worker of queue {queue} on this machine",
+            fix=f"kubiya worker start --queue-id={queue} --type=local",
+        ) from None
+    return Exit.DONE
+
+
+def _show(record: list[str], shown: Callable[[str], str], *, at_once: bool) -> None:
+    sys.stdout.write("".join(f"{shown(line)}\n" for line in record))
+    if at_once:
+        sys.stdout.flush()
+
+
+def _plain(line: str) -> str:
+    return neutral(line)
+
+
+def _coloured(line: str) -> str:
+    return _LEVEL.sub(lambda found: click.style(found[0], fg=_COLOURS[found[1]]), neutral(line), count=1)

@@ -1,0 +1,75 @@
+"""`kubiya worker pause|resume`: a wish on the disk, which the worker looks at each second."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from kubiya_workers.contracts.pool import Pause, WorkerReport
+from kubiya_workers.launchers.upkeep import pauses, records
+from kubiya_workers.launchers.upkeep.asking import report_of
+from kubiya_workers.settings.paths import Paths
+from kubiya_workers.settings.quantities import duration
+
+from ...connect import settings
+from ...exit import Exit
+from ...output import Format, output_option, show_plain
+from ...running import run
+from .words import quantity_of, queue_option
+
+_HEARD_WITHIN_S = 10.0
+_LOOK_S = 0.1
+_TIME = duration(1, 365 * 86_400)
+
+
+@click.command()
+@queue_option
+@click.option("--note", help="Why, for whoever looks.")
+@click.option("--for", "time_", callback=quantity_of(_TIME), help="Resume by itself after this long (30m, 12h).")
+@output_option
+def pause(queue: str, note: str | None, time_: int | None, output: Format) -> int:
+    """Let the worker of a queue finish what it has, and take nothing more.
+
+    It stays so until it is resumed, through restarts too. What is submitted meanwhile waits.
+
+    \b
+    kubiya worker pause --queue-id=my-queue --note="moving the database" --for=30m
+    """
+    paths, now = settings().paths, datetime.now(UTC)
+    wish = Pause(note=note, since=now, until=now + timedelta(seconds=time_) if time_ else None)
+    pauses.write(paths, queue, wish)
+    heard = run(_heard(paths, queue, paused=True))
+    said = f"The worker of queue {queue} is paused"
+    if heard is None:
+        said = f"The worker of queue {queue} does not run here; it will be paused when it is started"
+    elif not heard.pause:
+        said = f"The worker of queue {queue} has not answered yet; it will pause as soon as it can"
+    elif heard.activities.used:
+        said += f", and finishes {heard.activities.used} running calls"
+    show_plain({"queue": queue, "paused": wish.model_dump(mode="json")}, output, f"{said}.")
+    return Exit.DONE
+
+
+@click.command()
+@queue_option
+@output_option
+def resume(queue: str, output: Format) -> int:
+    """Let a paused worker take work again; one that is not paused is left as it is."""
+    paths = settings().paths
+    was = pauses.remove(paths, queue)
+    run(_heard(paths, queue, paused=False))
+    said = f"The worker of queue {queue} takes work again." if was else f"No worker of queue {queue} was paused."
+    show_plain({"queue": queue, "resumed": was}, output, said)
+    return Exit.DONE
+
+
+async def _heard(paths: Paths, queue: str, *, paused: bool) -> WorkerReport | None:
+    """What the worker says once it has heard of it, or after a while; None when there is none."""
+    deadline = time.monotonic() + _HEARD_WITHIN_S
+    while True:
+        record = records.read(paths, queue)
+        said = await report_of(record)
+        if said is None or (said.pause is not None) == paused or time.monotonic() > deadline:
+            return said
+        await asyncio.sleep(_LOOK_S)

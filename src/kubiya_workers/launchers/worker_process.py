@@ -1,0 +1,163 @@
+"""A worker's process: how it is started, what it says, and how it is ended.
+
+It is told by its environment what it is for, and tells by two ways how it is: lines of log on its output, and a line
+of JSON, `contracts.pool.Ready`, on a descriptor of its own each time that it newly polls.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from kubiya_workers.contracts.pool import ProcessRef, Ready
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.source import Source
+
+from .guard import end_group, start_time
+from .spec import LocalWorker
+
+DRAIN_S = 40.0
+"""Seconds that a worker gets to finish or hand back what it does; it needs 25, and a little to say farewell."""
+_CHUNK = 64 * 1024
+_LAST_WORDS = 4
+_TAIL_S = 2.0
+_FINE = re.compile(r"\[(?:INFO|DEBUG)\] |\"level\": \"(?:INFO|DEBUG)\"")
+_TIME = re.compile(r"^\S+Z \[(?:WARN|ERROR)\] ")
+
+Sink = Callable[[bytes], None]
+"""Takes whole lines, each with its end."""
+
+
+@dataclass(frozen=True)
+class _Pipe:
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+
+class WorkerProcess:
+    """A running worker."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ready: _Pipe, sink: Sink) -> None:
+        self._process = process
+        self.ref = ProcessRef(pid=process.pid, start=start_time(process.pid))
+        self._ready = ready
+        self._last: deque[bytes] = deque(maxlen=_LAST_WORDS)
+        self._output = asyncio.create_task(self._forward(sink), name="worker-output")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def last_words(self) -> str:
+        """The last lines that it wrote of what went wrong, joined."""
+        return said_last(line.decode(errors="replace") for line in self._last)
+
+    async def readies(self) -> AsyncIterator[Ready]:
+        """Each time that it newly polls; ends when it ends."""
+        while line := await self._ready.reader.readline():
+            try:
+                yield Ready.model_validate_json(line)
+            except ValidationError:
+                continue  # a tool that found the descriptor: what it says is none of ours
+
+    async def wait(self) -> int:
+        """Its exit status, negative for a signal, once it has ended and all it said was forwarded."""
+        status = await self._process.wait()
+        # A program of its that left its session may hold the pipe open for ever.
+        await asyncio.wait({self._output}, timeout=_TAIL_S)
+        self._output.cancel()
+        return status
+
+    async def stop(self, timeout: float = DRAIN_S) -> int:
+        """Ask it to drain, kill its whole group after `timeout` seconds; its exit status."""
+        await end_group(self.pid, timeout, start=self.ref.start)
+        self._ready.transport.close()
+        return await self.wait()
+
+    async def _forward(self, sink: Sink) -> None:
+        assert self._process.stdout is not None  # it was started with a pipe
+        rest = b""
+        while chunk := await self._process.stdout.read(_CHUNK):
+            whole, end, rest = (rest + chunk).rpartition(b"\n")
+            if end:
+                self._say(whole + end, sink)
+            if len(rest) > _CHUNK:
+                self._say(rest + b"\n", sink)
+                rest = b""
+        if rest:
+            self._say(rest + b"\n", sink)
+
+    def _say(self, lines: bytes, sink: Sink) -> None:
+        self._last.extend(lines.rsplit(b"\n", _LAST_WORDS + 1)[-_LAST_WORDS - 1 : -1])
+        sink(lines)
+
+
+def said_last(lines: Iterable[str]) -> str:
+    """The lines that are no news of a worker that is well, without their times, joined."""
+    return " / ".join(_TIME.sub("", line).strip() for line in lines if line.strip() and not _FINE.search(line))
+
+
+async def spawn(program: tuple[str, ...], spec: LocalWorker, sink: Sink) -> WorkerProcess:
+    """Start `program` with the interpreter of `spec`, as the leader of a session of its own."""
+    reading, writing = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            str(spec.python or sys.executable),
+            *program,
+            "--queue-id",
+            spec.queue,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=spec.cwd,
+            env=environment(spec, {v.READY_FD.name: str(writing)}),
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return WorkerProcess(process, await _pipe(reading), sink)
+
+
+def environment(spec: LocalWorker, extra: dict[str, str]) -> dict[str, str]:
+    """The user's own environment and what the worker has to know; the key is here, and never among its arguments."""
+    known = {**Source.of_process().environ, **spec.env}
+    for other in (v.BASE_URL, v.GATEWAY_URL, v.SINGLE_EXECUTION):
+        known.pop(other.name, None)
+    known |= {
+        v.QUEUE_ID.name: spec.queue,
+        v.API_KEY.name: spec.key,
+        v.CONTROL_PLANE_URL.name: spec.url,
+        **extra,
+    }
+    if spec.python is not None:
+        # For its tools: `python` and `pip` are those of the environment.
+        known["VIRTUAL_ENV"] = str(spec.python.parents[1])
+        known["PATH"] = _first(str(spec.python.parent), known.get("PATH", os.defpath))
+    if spec.single_execution:
+        known[v.SINGLE_EXECUTION.name] = "true"
+    if spec.log is not None:
+        known[v.LOG_FILE.name] = str(spec.log)
+    return known
+
+
+def _first(directory: str, path: str) -> str:
+    """The search path with `directory` first, once: a supervisor has done so before."""
+    return os.pathsep.join((directory, *(part for part in path.split(os.pathsep) if part != directory)))
+
+
+async def _pipe(descriptor: int) -> _Pipe:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    return _Pipe(reader, transport)

@@ -1,0 +1,228 @@
+"""Workers that a supervisor keeps: killed, killed together, started twice, and always told of truthfully."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .machine import KUBIYA, Machine, served, until
+
+START = ("worker", "start", "--type=local", "--daemon")
+NOTICED_WITHIN_S = 5.0
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Machine]:
+    with served(tmp_path) as machine:
+        yield machine
+
+
+@contextmanager
+def kept(machine: Machine, queue: str) -> Iterator[None]:
+    """A daemon on this queue, stopped at the end."""
+    started = machine.run(*START, f"--queue-id={queue}")
+    assert started.returncode == 0, started.stderr
+    try:
+        yield
+    finally:
+        assert machine.run("worker", "stop", f"--queue-id={queue}").returncode == 0
+
+
+def told(machine: Machine, queue: str) -> dict[str, str]:
+    """What `cat daemon_info.txt` says, as a script reads it."""
+    text = (machine.home / ".kubiya" / "workers" / queue / "daemon_info.txt").read_text()
+    return dict(line.split(": ", 1) for line in text.splitlines() if re.match(r"[a-z_]+: ", line))
+
+
+def is_running(machine: Machine, queue: str) -> bool:
+    with suppress(OSError):
+        return told(machine, queue).get("state") == "running"
+    return False
+
+
+def worker_of(machine: Machine, queue: str) -> psutil.Process:
+    return psutil.Process(int(told(machine, queue)["pid"]))
+
+
+def supervisor_of(machine: Machine, queue: str) -> psutil.Process:
+    return psutil.Process(int(told(machine, queue)["supervisor_pid"]))
+
+
+def runs(machine: Machine, queue: str) -> None:
+    done = machine.run("exec", "--queue", queue, "Run `echo alive`", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "alive" in done.stdout
+
+
+def test_a_daemon_outlives_its_terminal_and_is_told_of(running: Machine) -> None:
+    with kept(running, "q"):
+        facts = told(running, "q")
+        assert facts["state"] == "running"
+        assert (running.home / ".kubiya/workers/q/daemon_info.txt").stat().st_mode & 0o777 == 0o600
+        worker = worker_of(running, "q")
+        words = worker.cmdline()
+        assert words[0].endswith("/.kubiya/workers/q/venv/bin/python")
+        assert words[1].endswith("/.kubiya/workers/q/worker.py")
+        assert words[2:] == ["--queue-id", "q"]
+        assert os.getsid(worker.pid) != os.getsid(0)
+        runs(running, "q")
+        assert running.run("worker", "status", "--queue-id=q").returncode == 0
+    assert running.run("worker", "status", "--queue-id=q").returncode == 1
+    assert told(running, "q")["state"] == "stopped"
+
+
+def test_a_killed_worker_is_started_again(running: Machine) -> None:
+    with kept(running, "q"):
+        first = worker_of(running, "q")
+        first.kill()
+        until(lambda: is_running(running, "q") and told(running, "q")["pid"] != str(first.pid), "another one runs")
+        assert told(running, "q")["restarts"] == "1"
+        runs(running, "q")
+
+
+def test_a_worker_that_is_told_to_end_is_not_started_again(running: Machine) -> None:
+    """`pkill -f "worker.py.*prod-queue"` as documented: it drains, and that was the end of it."""
+    started = running.run(*START, "--queue-id=prod-queue")
+    assert started.returncode == 0, started.stderr
+    supervisor = supervisor_of(running, "prod-queue")
+    # This machine may have other workers of that name: only those of this home are meant.
+    for process in running.running(lambda words: bool(re.search(r"worker\.py.*prod-queue", " ".join(words)))):
+        process.send_signal(signal.SIGTERM)
+    until(lambda: told(running, "prod-queue")["state"] == "stopped", "it is stopped")
+    until(lambda: not supervisor.is_running(), "the supervisor ends with it")
+    assert not running.workers()
+
+
+def test_a_killed_supervisor_is_noticed_and_replaced(running: Machine) -> None:
+    with kept(running, "q"):
+        worker, supervisor = worker_of(running, "q"), supervisor_of(running, "q")
+        log = running.home / ".kubiya/workers/q/logs/worker.log"
+        supervisor.kill()
+        killed = time.monotonic()
+        until(lambda: "Draining" in log.read_text() or not worker.is_running(), "the worker drains", 15)
+        assert time.monotonic() - killed < NOTICED_WITHIN_S * 2  # a busy machine gets twice the time
+        again = running.run(*START, "--queue-id=q")
+        assert again.returncode == 0, again.stderr
+        assert told(running, "q")["supervisor_pid"] != str(supervisor.pid)
+        until(lambda: not worker.is_running(), "the old worker is gone", 40)
+        runs(running, "q")
+
+
+def test_both_killed_at_once(running: Machine) -> None:
+    with kept(running, "q"):
+        worker, supervisor = worker_of(running, "q"), supervisor_of(running, "q")
+        supervisor.suspend()
+        worker.kill()
+        supervisor.kill()
+        until(lambda: not worker.is_running() and not supervisor.is_running(), "both are gone")
+        status = running.run("worker", "status", "--queue-id=q")
+        assert status.returncode == 1
+        assert "killed" in status.stdout
+        assert running.run(*START, "--queue-id=q").returncode == 0
+        runs(running, "q")
+
+
+def test_a_daemon_started_twice_at_the_same_moment_is_one(running: Machine) -> None:
+    starts = [
+        subprocess.Popen(
+            [KUBIYA, *START, "--queue-id=q"], cwd=running.work, env=running.environ, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    said = [start.communicate(timeout=90)[0] for start in starts]
+    assert [start.returncode for start in starts] == [0, 0, 0], said
+    assert len(running.workers()) == 1
+    assert sum("already" in text for text in said) == 2, said
+    assert running.run("worker", "stop", "--queue=q").returncode == 0
+
+
+def test_a_stale_record_whose_pid_is_another_programs(running: Machine) -> None:
+    with kept(running, "q"):
+        pass
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    try:
+        record = running.home / ".kubiya/run/q/worker.json"
+        record.write_text(re.sub(r'"pid": ?\d+', f'"pid": {bystander.pid}', record.read_text()))
+        info = running.home / ".kubiya/workers/q/daemon_info.txt"
+        info.write_text(re.sub(r"pid: \d+", f"pid: {bystander.pid}", info.read_text()))
+        assert running.run("worker", "status", "--queue-id=q").returncode == 1
+        assert running.run("worker", "stop", "--queue-id=q").returncode == 0
+        assert bystander.poll() is None
+        with kept(running, "q"):
+            assert worker_of(running, "q").pid != bystander.pid
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_two_queues_on_one_host(running: Machine) -> None:
+    with kept(running, "one"), kept(running, "two"):
+        runs(running, "one")
+        runs(running, "two")
+        listed = running.run("worker", "list")
+        assert listed.returncode == 0
+        assert "one" in listed.stdout
+        assert "two" in listed.stdout
+
+
+def test_stops_and_restarts_at_the_same_time(running: Machine) -> None:
+    """Whatever the order: each command succeeds, and at the end there is one worker or none, and the status says so."""
+    assert running.run(*START, "--queue-id=q").returncode == 0
+    commands = ["stop", "restart", "stop", "restart"]
+    threads_done: list[tuple[str, int, str]] = []
+
+    def command(word: str) -> None:
+        done = running.run("worker", word, "--queue-id=q")
+        threads_done.append((word, done.returncode, done.stderr))
+
+    threads = [threading.Thread(target=command, args=(word,)) for word in commands]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert [status for _, status, _ in threads_done] == [0] * len(commands), threads_done
+    left = len(running.workers())
+    assert left in (0, 1)
+    assert running.run("worker", "status", "--queue-id=q").returncode == 1 - left
+    assert running.run("worker", "stop", "--queue-id=q").returncode == 0
+    assert not running.workers()
+
+
+def test_a_worker_that_cannot_start_says_why_and_leaves_nothing(running: Machine) -> None:
+    refused = running.run(*START, "--queue-id=q", env={"HEARTBEAT_INTERVAL": "5"})
+    assert refused.returncode == 6
+    assert "HEARTBEAT_INTERVAL" in refused.stderr
+    assert "15 to 300" in refused.stderr
+    assert not running.workers()
+
+
+def test_a_broken_requirement_leaves_the_running_worker_untouched(running: Machine) -> None:
+    with kept(running, "q"):
+        before = worker_of(running, "q")
+        (running.home / ".kubiya/workers/q/requirements.txt").write_text("click==0.0.0.1\n")
+        restarted = running.run("worker", "restart", "--queue-id=q")
+        assert restarted.returncode == 6, restarted.stderr
+        assert "click" in restarted.stderr
+        assert before.is_running()
+        assert worker_of(running, "q").pid == before.pid
+        runs(running, "q")
+        (running.home / ".kubiya/workers/q/requirements.txt").write_text("")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_home_that_cannot_be_written(machine: Machine) -> None:
+    machine.home.chmod(0o500)
+    refused = machine.run(*START, "--queue-id=q")
+    machine.home.chmod(0o700)
+    assert refused.returncode == 6
