@@ -68,8 +68,8 @@ def test_daemon_mode(running: Machine) -> None:
     assert "Ready" in seen.stdout
     shell(running, 'pkill -f "worker.py.*prod-queue"')
     until(lambda: not running.workers(), "it is gone", 40)
-    told = shell(running, "cat ~/.kubiya/workers/prod-queue/daemon_info.txt")
-    assert "state: stopped" in told.stdout
+    info = running.home / ".kubiya/workers/prod-queue/daemon_info.txt"
+    until(lambda: "state: stopped" in info.read_text(), "its supervisor says so")
 
 
 def test_daemon_with_log_settings_as_printed(running: Machine) -> None:

@@ -21,6 +21,7 @@ class Contact:
     temporal: float = field(default_factory=time.monotonic)
     control_plane: float = field(default_factory=time.monotonic)
     polled: float | None = None
+    """When the server last confirmed that we poll; None while we do not mean to."""
     loop: float = field(default_factory=time.monotonic)
 
     def temporal_lease_is_over(self, now: float) -> bool:
@@ -35,9 +36,16 @@ class Contact:
 
     def is_deaf(self, now: float) -> bool:
         """Whether this worker lives but does not work: its loop stands, or the server has not seen it poll."""
-        since_poll = now - self.polled if self.polled is not None else 0.0
-        return self.loop_lag(now) > DEAF_AFTER_S or since_poll > DEAF_AFTER_S
+        return self.loop_lag(now) > DEAF_AFTER_S or (self.poll_age(now) or 0.0) > DEAF_AFTER_S
+
+    def is_unseen(self, now: float) -> bool:
+        """Whether the server answers, and yet has not seen this worker poll: a new start may mend that.
+
+        Where the server does not answer at all, none would.
+        """
+        return not self.temporal_lease_is_over(now) and (self.poll_age(now) or 0.0) > DEAF_AFTER_S
 
     def poll_age(self, now: float) -> float | None:
-        """Seconds since the server last confirmed that we poll; None before the first time."""
-        return None if self.polled is None else now - self.polled
+        """Seconds since the server last confirmed that we poll; None while we do not mean to."""
+        polled = self.polled  # another thread may take it away
+        return None if polled is None else now - polled

@@ -43,14 +43,20 @@ class HeartbeatThread:
         self._standing = standing
         self._describe = describe
         self._on_gone = on_gone
-        self._stopped = threading.Event()
+        self._stopped = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def beat_now(self) -> None:
+        """Something has changed that the control plane should know before the next beat is due."""
+        self._wake.set()
+
     def stop(self) -> None:
-        self._stopped.set()
+        self._stopped = True
+        self._wake.set()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
@@ -58,9 +64,11 @@ class HeartbeatThread:
 
     async def _beat_for_ever(self) -> None:
         async with ControlPlaneClient(self._registered.control_plane_url, self._registered.worker_token) as client:
-            while not self._stopped.is_set():
+            while not self._stopped:
+                self._wake.clear()
                 await self._beat(client)
-                await asyncio.to_thread(self._stopped.wait, self._contact.heartbeat_interval)
+                if not self._stopped:
+                    await asyncio.to_thread(self._wake.wait, self._contact.heartbeat_interval)
 
     async def _beat(self, client: ControlPlaneClient) -> None:
         if self._contact.is_deaf(time.monotonic()):
@@ -73,7 +81,7 @@ class HeartbeatThread:
         except _GONE as error:
             self._failed(began)
             self._on_gone(error.detail)
-            self._stopped.set()
+            self._stopped = True
         except Refusal as error:
             self._failed(began)
             log.warning("Heartbeat failed", reason=error.detail)

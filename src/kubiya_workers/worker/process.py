@@ -69,15 +69,13 @@ async def run(
         health = _serve_health(standing, metrics, stack)
         stack.callback(asyncio.create_task(_until_enough(standing, stop), name="enough").cancel)
         life = _Life(standing, guard, metrics, stop, health, on_ready)
-        registered = await register(settings)
-        while True:
+        registered = await stop.unless(register(settings))
+        while registered is not None:
             end, status = await life.serve(registered)
             if end is not End.LOST:
                 return status
-            again = await _register_again(settings, stop)
-            if again is None:
-                return 0
-            registered = again
+            registered = await _register_again(settings, stop)
+    return 0
 
 
 def _metrics(settings: WorkerSettings) -> Metrics:
@@ -130,18 +128,27 @@ class _Life:
     async def serve(self, registered: Registered) -> tuple[End, int]:
         """One session, from connecting to the farewell; why it ended, and the exit status that this means."""
         try:
-            async with opened(self.standing, registered, self.guard, self.metrics) as session:
-                log.info("Ready", queue=registered.queue_name, worker_id=registered.worker_id)
-                self.on_ready(pool.Ready(worker_id=registered.worker_id, health=self.health))
-                heap.freeze()
-                end, status = await self._until_end(session)
+            async with contextlib.AsyncExitStack() as stack:
+                opening = stack.enter_async_context(opened(self.standing, registered, self.guard, self.metrics))
+                session = await self.stop.unless(opening)
+                if session is None:
+                    end, status, reason = End.STOPPED, 0, self.stop.reason
+                else:
+                    self._ready(registered)
+                    end, status = await self._until_end(session)
+                    reason = self.stop.reason if end is End.STOPPED else session.ended.reason or end.value
         except BaseException as error:
             await _leave(registered, "failed", str(error))
             raise
-        reason = self.stop.reason if end is End.STOPPED else session.ended.reason or end.value
         await _leave(registered, reason)
         log.info("Disconnected", reason=reason, tasks=self.standing.tally.completed)
         return end, status
+
+    def _ready(self, registered: Registered) -> None:
+        said = "Ready" if self.standing.closed is None else "Ready once it is resumed"
+        log.info(said, queue=registered.queue_name, worker_id=registered.worker_id)
+        self.on_ready(pool.Ready(worker_id=registered.worker_id, health=self.health))
+        heap.freeze()
 
     async def _until_end(self, session: Session) -> tuple[End, int]:
         """Wait for the first reason to close the session."""
@@ -181,7 +188,7 @@ async def _register_again(settings: WorkerSettings, stop: StopSignals) -> Regist
     delay = RETRY_FIRST_S
     while not stop.requested:
         try:
-            return await register(settings)
+            return await stop.unless(register(settings))
         except Unauthorized:
             raise
         except Refusal as error:

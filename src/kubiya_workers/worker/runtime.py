@@ -1,4 +1,4 @@
-"""What polls: one Temporal worker, opened and closed as often as this process needs it."""
+"""What polls: one Temporal worker, opened once and closed once; a worker that was paused opens another."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -18,6 +18,8 @@ READY_TIMEOUT_S = 30.0
 _READY_POLL_S = 0.02
 # Beats travel every second, so that a cancelled tool hears of it within two.
 _BEAT_THROTTLE = timedelta(seconds=0.8)
+# Steps are given up by us, not by the SDK: a paused worker finishes what it has, however long that takes.
+_UNTIL_GIVEN_UP = timedelta(days=7)
 # How long a workflow task waits for a dead worker's cache before any other worker may take it.
 _STICKY_TIMEOUT = timedelta(seconds=3)
 
@@ -45,7 +47,6 @@ class Runtime:
         *,
         max_activities: int,
         max_workflows: int,
-        drain_s: float,
     ) -> None:
         self._connection = connection
         self._worker = Worker(
@@ -59,7 +60,7 @@ class Runtime:
             build_id=__version__,
             max_concurrent_activities=max_activities,
             max_concurrent_workflow_tasks=max_workflows,
-            graceful_shutdown_timeout=timedelta(seconds=drain_s),
+            graceful_shutdown_timeout=_UNTIL_GIVEN_UP,
             sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
             max_heartbeat_throttle_interval=_BEAT_THROTTLE,
             default_heartbeat_throttle_interval=_BEAT_THROTTLE,
@@ -85,14 +86,22 @@ class Runtime:
         if self._run is not None and self._run.done() and (error := self._run.exception()):
             raise Unavailable(f"the Temporal worker failed: {error}") from error
 
+    async def is_polling(self) -> bool:
+        """Whether the server counts it among those that poll.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        return await self._connection.is_polling()
+
     @property
-    def failed(self) -> asyncio.Task[None]:
-        """Done only when polling ended by itself, which is a failure."""
+    def ended(self) -> asyncio.Task[None]:
+        """Done when it polls no more: closed, or failed."""
         assert self._run is not None, "open() first"
         return self._run
 
     async def close(self) -> None:
-        """Stop taking work, let what runs end within the drain time, hand back the rest."""
+        """Stop taking work at once; return when all that runs has ended."""
         if self._run is None:
             return
         await self._worker.shutdown()

@@ -3,16 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from temporalio.converter import DataConverter
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.client.payloads import HttpObjects, data_converter
 from kubiya_workers.contracts.errors import Unavailable
-from kubiya_workers.contracts.workers import Heartbeat, Registered, WorkerStatus
+from kubiya_workers.contracts.workers import Heartbeat, Registered
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.observability import logs
+from kubiya_workers.settings.worker import WorkerSettings
 
 from .activities.announce import Announce
 from .activities.call_model import CallModel
@@ -22,6 +26,7 @@ from .connection import Connection, connect
 from .contact import Contact
 from .events.uplink import Uplink
 from .heartbeat import HeartbeatThread
+from .intake import Intake
 from .metrics import Metrics
 from .models.client import ModelClient
 from .runtime import Runtime
@@ -31,9 +36,10 @@ from .workspaces import Workspaces
 
 log = logs.get(__name__)
 
-DRAIN_S = 25.0
 PROBE_INTERVAL_S = 1.0
 BACKLOG_INTERVAL_S = 15.0
+
+Body = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -74,89 +80,128 @@ async def opened(standing: Standing, registered: Registered, guard: Guard, metri
     """
     settings = standing.settings
     logs.add_secrets(registered.worker_token, registered.temporal_api_key or "")
-    interval = settings.heartbeat_interval or registered.heartbeat_interval
-    contact, ending = Contact(float(interval)), Ending()
+    contact, ending = Contact(float(settings.heartbeat_interval or registered.heartbeat_interval)), Ending()
     standing.registered_as(registered, contact)
-    identity = f"{registered.worker_id}@{settings.hostname}"
     async with contextlib.AsyncExitStack() as stack:
         client = ControlPlaneClient(registered.control_plane_url, registered.worker_token)
         await stack.enter_async_context(client)
-        converter = data_converter(HttpObjects(client.connection.http))
-        measured = settings.metrics_port is not None
-        connection = await connect(registered, settings.temporal, converter, identity=identity, measured=measured)
+        steps = _steps(standing, client, metrics)
+        polls = _Polls(standing, registered, data_converter(HttpObjects(client.connection.http)))
+        connection = await polls.connect()
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
-        uplink = Uplink(client.connection.http, counts=metrics)
-        standing.events_waiting = lambda: uplink.waiting
-        workspaces = Workspaces(client, Path.cwd())
-        steps = Steps(
-            client, uplink, workspaces, float(settings.activity_timeout), tally=standing.tally, metrics=metrics
-        )
-        runtime = _runtime(standing, connection, steps, models, Toolbox(guard))
-        stack.push_async_callback(runtime.close)
-        await runtime.open()
-        contact.polled = standing.polling_since = time.monotonic()
-        await _watched(stack, runtime, connection, contact, steps, ending, standing)
-        heartbeat = HeartbeatThread(
-            registered,
-            contact,
-            standing,
-            describe=_describer(contact, standing),
-            on_gone=ending.because,
-            metrics=metrics,
-        )
+        polls.bodies = _bodies(settings, steps, models, Toolbox(guard))
+        heartbeat = _heartbeat(standing, registered, contact, ending, metrics)
+        intake = Intake(standing, steps.running, polls.open, changed=heartbeat.beat_now, failed=ending.because)
+        # What is put on the stack last is left first: what runs is drained while it is still watched, and we beat.
         heartbeat.start()
         stack.push_async_callback(asyncio.to_thread, heartbeat.stop)
-        yield Session(registered, steps, contact, ending)
-        standing.draining = True
-        log.info("Draining", running=len(steps.tally.running))
+        _aside(stack, _watch(connection, intake, contact, steps, ending, standing))
+        _aside(stack, _watch_backlog(connection, standing, metrics))
+        stack.push_async_callback(intake.close)
+        await intake.open()
+        _aside(stack, intake.mind())
+        try:
+            yield Session(registered, steps, contact, ending)
+        finally:
+            standing.draining = True
+            heartbeat.beat_now()
+            log.info("Draining", running=len(steps.tally.running))
 
 
-def _runtime(
-    standing: Standing, connection: Connection, steps: Steps, models: ModelClient, toolbox: Toolbox
-) -> Runtime:
-    settings, call_tool = standing.settings, CallTool(steps, toolbox)
-    bodies = [
+def _steps(standing: Standing, client: ControlPlaneClient, metrics: Metrics) -> Steps:
+    uplink = Uplink(client.connection.http, counts=metrics)
+    standing.events_waiting = lambda: uplink.waiting
+    limit = float(standing.settings.activity_timeout)
+    return Steps(client, uplink, Workspaces(client, Path.cwd()), limit, tally=standing.tally, metrics=metrics)
+
+
+def _bodies(settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox: Toolbox) -> Sequence[Body]:
+    call_tool = CallTool(steps, toolbox)
+    return (
         CallModel(steps, models, override=settings.model).run,
         call_tool.run,
         call_tool.settle,
         Announce(steps).run,
-    ]
-    return Runtime(
-        connection,
-        bodies,
-        max_activities=standing.slots,
-        max_workflows=settings.max_workflows,
-        drain_s=DRAIN_S,
     )
 
 
-async def _watched(
-    stack: contextlib.AsyncExitStack,
-    runtime: Runtime,
-    connection: Connection,
-    contact: Contact,
-    steps: Steps,
-    ending: Ending,
-    standing: Standing,
+def _heartbeat(
+    standing: Standing, registered: Registered, contact: Contact, ending: Ending, metrics: Metrics
+) -> HeartbeatThread:
+    return HeartbeatThread(
+        registered,
+        contact,
+        standing,
+        describe=_describer(contact, standing),
+        on_gone=ending.because,
+        metrics=metrics,
+    )
+
+
+def _aside(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    """Run it beside the session, until the stack is unwound to here."""
+    stack.callback(asyncio.create_task(work).cancel)
+
+
+class _Polls:
+    """Opens what polls, each time with a connection and a name of its own: a paused worker may still finish what it
+    has when it is resumed, and the server must not take its old polls for the new ones."""
+
+    def __init__(self, standing: Standing, registered: Registered, converter: DataConverter) -> None:
+        self._standing = standing
+        self._registered = registered
+        self._converter = converter
+        self._made = 0
+        self._unused: Connection | None = None
+        self.bodies: Sequence[Body] = ()
+
+    async def connect(self) -> Connection:
+        settings, again = self._standing.settings, f"#{self._made}" if self._made else ""
+        self._made += 1
+        self._unused = await connect(
+            self._registered,
+            settings.temporal,
+            self._converter,
+            identity=f"{self._registered.worker_id}@{settings.hostname}{again}",
+            measured=settings.metrics_port is not None,
+        )
+        return self._unused
+
+    async def open(self) -> Runtime:
+        """Raises Refusal when it cannot connect, or is not seen to poll."""
+        connection, self._unused = self._unused or await self.connect(), None
+        runtime = Runtime(
+            connection,
+            self.bodies,
+            max_activities=self._standing.slots,
+            max_workflows=self._standing.settings.max_workflows,
+        )
+        try:
+            await runtime.open()
+        except BaseException:
+            await runtime.close()
+            raise
+        return runtime
+
+
+async def _watch(
+    connection: Connection, intake: Intake, contact: Contact, steps: Steps, ending: Ending, standing: Standing
 ) -> None:
-    for work in (_watch(connection, contact, steps, ending), _watch_backlog(connection, standing, steps.metrics)):
-        stack.callback(asyncio.create_task(work, name="contact").cancel)
-    runtime.failed.add_done_callback(lambda _: ending.because("polling ended"))
-
-
-async def _watch(connection: Connection, contact: Contact, steps: Steps, ending: Ending) -> None:
     """Keep `contact` true, and act when a lease is over."""
     while True:
         contact.loop = time.monotonic()
         try:
-            polling = await connection.is_polling()
+            polling = await intake.is_polling()
+            if polling is None:
+                await connection.is_polling()  # only whether it answers
         except Unavailable:
             steps.metrics.probed("no_answer")
         else:
             steps.metrics.probed("polling" if polling else "not_polling")
             contact.temporal = time.monotonic()
-            contact.polled = contact.temporal if polling else contact.polled
+            if polling and standing.means_to_poll:
+                contact.polled = contact.temporal
         now = time.monotonic()
         if contact.temporal_lease_is_over(now) and steps.running.tasks:
             log.error("Running steps given up: Temporal does not answer", seconds=round(now - contact.temporal))
@@ -191,7 +236,7 @@ def _describer(contact: Contact, standing: Standing) -> Callable[[], Heartbeat]:
             kind="metrics",  # people look for the lines by this word
         )
         return Heartbeat(
-            status=WorkerStatus.DRAINING if standing.draining else WorkerStatus.ACTIVE,
+            status=standing.status,
             tasks_processed=tally.completed + tally.failed,
             current_task_id=next(iter(tally.running), None),
             worker_metadata={
@@ -204,6 +249,7 @@ def _describer(contact: Contact, standing: Standing) -> Callable[[], Heartbeat]:
                 "memory_mb": memory_mb,
                 "loop_lag_s": round(contact.loop_lag(now), 3),
                 "poll_age_s": contact.poll_age(now),
+                "pause_note": standing.closed.reason if standing.closed else None,
             },
         )
 

@@ -9,13 +9,21 @@ from datetime import UTC, datetime, timedelta
 import psutil
 
 import kubiya_workers
-from kubiya_workers.contracts.pool import Slots, WorkerReport
+from kubiya_workers.contracts.pool import Pause, Slots, WorkerReport
 from kubiya_workers.contracts.workers import Registered, WorkerStatus
 from kubiya_workers.settings.worker import WorkerSettings
 
 from .contact import Contact
 from .limits import Done
 from .tally import Tally
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Why nothing is taken; `pause` where a person wanted it so."""
+
+    reason: str
+    pause: Pause | None = None
 
 
 @dataclass
@@ -30,6 +38,7 @@ class Standing:
     contact: Contact | None = None
     events_waiting: Callable[[], int] = int
     draining: bool = False
+    closed: Closed | None = None
     backlog: int | None = None
     heartbeats_failed: int = 0
     last_heartbeat: float | None = None
@@ -43,7 +52,27 @@ class Standing:
         self._process.cpu_percent()  # the first answer means nothing: from here on it is since the last question
 
     def registered_as(self, registered: Registered, contact: Contact) -> None:
-        self.registered, self.contact, self.draining = registered, contact, False
+        self.registered, self.contact, self.draining, self.closed = registered, contact, False, None
+
+    def polls(self) -> None:
+        """The server has just seen us poll."""
+        assert self.contact is not None, "registered first"
+        self.contact.polled = self.polling_since = time.monotonic()
+
+    def polls_not(self) -> None:
+        """Nobody is to expect us to."""
+        if self.contact is not None:
+            self.contact.polled = None
+
+    @property
+    def means_to_poll(self) -> bool:
+        return self.closed is None and not self.draining
+
+    @property
+    def status(self) -> WorkerStatus:
+        if self.draining:
+            return WorkerStatus.DRAINING
+        return WorkerStatus.PAUSED if self.closed else WorkerStatus.ACTIVE
 
     def beat_taken(self) -> None:
         self.last_heartbeat = time.monotonic()
@@ -68,7 +97,7 @@ class Standing:
             hostname=self.settings.hostname,
             pid=os.getpid(),
             version=kubiya_workers.__version__,
-            status=WorkerStatus.DRAINING if self.draining else WorkerStatus.ACTIVE,
+            status=self.status,
             ready=reason is None,
             taking=reason is None,
             reason=reason,
@@ -91,6 +120,7 @@ class Standing:
             control_plane_url=registered.control_plane_url if registered else self.settings.url,
             temporal_host=registered.temporal_host if registered else None,
             metrics=self.metrics_url,
+            pause=self.closed.pause if self.closed else None,
         )
 
     def done(self) -> Done:
@@ -101,7 +131,8 @@ class Standing:
             tasks=tally.completed + tally.failed,
             running=tally.steps,
             uptime=now - self.started,
-            idle=now - max(tally.last_end or 0.0, polling_since),
+            # One that may not work is not idle.
+            idle=0.0 if self.closed else now - max(tally.last_end or 0.0, polling_since),
         )
 
     def why_not_ready(self, now: float) -> str | None:
@@ -110,6 +141,8 @@ class Standing:
             return "draining"
         if self.registered is None or self.contact is None:
             return "not registered yet"
+        if self.closed is not None:
+            return self.closed.reason
         if self.contact.polled is None:
             return "Temporal has not seen it poll yet"
         if self.contact.is_deaf(now):

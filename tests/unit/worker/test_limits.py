@@ -13,7 +13,7 @@ from kubiya_workers.worker.health.checks import Readiness, Vitals, alive, ready
 from kubiya_workers.worker.limits import Done, enough, fitting
 
 MI = 1024**2
-WELL = Vitals(loop_age=0.5, poll_age=1.0, deaf=False, memory=100 * MI, memory_limit=0)
+WELL = Vitals(loop_age=0.5, poll_age=1.0, unseen=False, memory=100 * MI, memory_limit=0)
 
 
 def settings(tmp_path: Path, **environ: str) -> WorkerSettings:
@@ -58,7 +58,7 @@ def test_when_it_is_enough(tmp_path: Path) -> None:
         (WELL, None),
         (replace(WELL, poll_age=None), None),
         (replace(WELL, loop_age=11.0), "event loop"),
-        (replace(WELL, deaf=True, poll_age=31.0), "polling"),
+        (replace(WELL, unseen=True, poll_age=31.0), "polling"),
         (replace(WELL, memory=95 * MI, memory_limit=100 * MI), "memory"),
     ],
 )

@@ -31,6 +31,7 @@ def write(paths: Paths, record: Record) -> None:
     make_private(paths.upkeep(record.queue))
     replace(paths.worker_record(record.queue), record.model_dump_json())
     if record.mode is Mode.DAEMON:
+        make_private(paths.worker(record.queue))
         replace(paths.daemon_info(record.queue), described(record))
     else:
         # What an earlier supervisor said is no longer so.

@@ -31,6 +31,11 @@ class Running:
     tasks: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
     given_up: str | None = None
 
+    def began(self, task: asyncio.Task[object]) -> None:
+        if not self.tasks:
+            self.given_up = None  # that was about those of another time
+        self.tasks.add(task)
+
     def give_up(self, why: str) -> None:
         """Cancel all of them: this worker's lease is over, and another one may begin them again."""
         self.given_up = why
@@ -51,7 +56,7 @@ async def edge(
     task = asyncio.current_task()
     assert task is not None, "an activity runs in a task"
     began, failure = time.monotonic(), None
-    running.tasks.add(task)
+    running.began(task)
     tally.begin(execution_id)
     metrics.execution_seen(execution_id)
     beating = asyncio.create_task(_beat(), name="beat")
@@ -100,10 +105,17 @@ def _say(what: str, execution_id: str, seconds: float, failure: BaseException | 
             said.error("Activity failed", attempt=activity.info().attempt, reason=str(failure))
 
 
+def _is_shut_down() -> bool:
+    """Whether the SDK ended this step because its worker ends. That the worker is about to end is not enough: a run
+    may be cancelled while a paused worker finishes its steps."""
+    details = activity.cancellation_details()
+    return details is not None and details.worker_shutdown
+
+
 def _failure(error: BaseException, running: Running, timeout_s: float) -> BaseException:
     """What Temporal should hear. Retryability is decided here and nowhere else."""
     match error:
-        case asyncio.CancelledError() if activity.is_worker_shutdown() or running.given_up:
+        case asyncio.CancelledError() if running.given_up or _is_shut_down():
             why = running.given_up or "the worker is shutting down"
             return ApplicationError(f"handed back: {why}", type=HANDED_BACK)
         case TimeoutError():

@@ -18,7 +18,8 @@ class Vitals:
 
     loop_age: float
     poll_age: float | None
-    deaf: bool
+    unseen: bool
+    """By a Temporal that answers."""
     memory: int
     memory_limit: int
 
@@ -39,7 +40,7 @@ def alive(seen: Vitals) -> Sequence[Check]:
     polled = "not yet" if seen.poll_age is None else f"{seen.poll_age:.1f} s ago"
     return (
         _check("event loop", seen.loop_age <= LOOP_STANDS_AFTER_S, f"turned {seen.loop_age:.1f} s ago"),
-        _check("polling", not seen.deaf, f"seen by Temporal: {polled}"),
+        _check("polling", not seen.unseen, f"seen by Temporal: {polled}"),
         _check("memory", share <= MEMORY_FULL, memory),
     )
 

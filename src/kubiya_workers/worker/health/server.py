@@ -124,7 +124,7 @@ def _vitals(standing: Standing) -> Vitals:
     return Vitals(
         loop_age=contact.loop_lag(now) if contact else 0.0,
         poll_age=contact.poll_age(now) if contact else None,
-        deaf=bool(contact and not standing.draining and contact.is_deaf(now)),
+        unseen=bool(contact and not standing.draining and contact.is_unseen(now)),
         memory=standing.own_memory(),
         memory_limit=standing.settings.memory_limit,
     )
