@@ -1,5 +1,6 @@
 """The entry of the `kubiya` command."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,9 +17,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         case ["--help"] | ["-h"]:
             _print(front.help_text())
         case _:
+            if os.getpid() == 1:
+                _stand_below_init()
             from .dispatch import run
 
             sys.exit(run(words))
+
+
+def _stand_below_init() -> None:
+    """The first process of a container has duties of its own."""
+    from kubiya_workers.launchers.upkeep.init import become_init_if_first
+
+    become_init_if_first()
 
 
 def _print(text: str) -> None:
@@ -26,8 +36,6 @@ def _print(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        import os
-
         # Python flushes stdout once more at its end, and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
