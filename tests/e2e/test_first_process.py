@@ -28,7 +28,7 @@ from pathlib import Path
 # A tool that leaves an orphan behind, which ends later: somebody has to reap it.
 subprocess.run(["sh", "-c", "(sleep 0.3 &) ; exit 0"])
 time.sleep(1.0)
-stats = [Path(f"/proc/{{pid}}/stat").read_text() for pid in os.listdir("/proc") if pid.isdigit()]
+stats = [Path(f"/proc/{pid}/stat").read_text() for pid in os.listdir("/proc") if pid.isdigit()]
 states = [line.split()[2] for line in stats]
 print("zombies", states.count("Z"), "parent", os.getppid())
 """

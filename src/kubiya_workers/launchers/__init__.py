@@ -3,7 +3,8 @@
 - `guard`: children that cannot outlive their owner, even when it is killed; `guardian` is the guard's own process.
 - `spec`, `ports`: what is to be started, and on which free port.
 - `environment`: the virtual environment of a queue's worker, with its user's packages.
-- `local`: a worker as a process of this machine.
+- `worker_process`, `script`: a worker as a process of this machine; `local` is one for a single run.
+- `upkeep`: one keeper for each queue: restarts, log, record, pause; in a terminal or as a supervisor.
 - `server`: the embedded control plane: found, started on demand, shared and stopped.
 
 Flow: a command (`cli`) or a process (`worker`, `control_plane`) starts a child in a session of its own, has its guard
