@@ -50,6 +50,7 @@ class WorkerSettings:
     def of(cls, source: Source, *, queue: str | None = None) -> "WorkerSettings":
         urls = (source.get(v.BASE_URL), source.get(v.GATEWAY_URL), source.get(v.CONTROL_PLANE_URL))
         url = next((url for url in urls if url), None)
+        metrics_port = source.get(v.METRICS_PORT)
         key, queue = source.get(v.API_KEY), source.get(v.QUEUE_ID, queue)
         for name, value in ((v.QUEUE_ID.name, queue), (v.CONTROL_PLANE_URL.name, url), (v.API_KEY.name, key)):
             if not value:
@@ -74,7 +75,7 @@ class WorkerSettings:
             memory_limit=source.get(v.MEMORY_LIMIT),
             cpu_limit=source.get(v.CPU_LIMIT),
             health_addr=source.get(v.HEALTH_ADDR),
-            metrics_port=source.get(v.METRICS_PORT) if source.get(v.METRICS_ENABLED) else None,
+            metrics_port=metrics_port if source.get(v.METRICS_ENABLED) else None,
             model=source.get(v.MODEL) or None,
             ready_fd=source.get(v.READY_FD),
             log_file=Path(source.get(v.LOG_FILE)) if source.get(v.LOG_FILE) else None,

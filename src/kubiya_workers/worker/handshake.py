@@ -8,7 +8,10 @@ from pathlib import Path
 import kubiya_workers
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.workers import Registered, Registration, SystemInfo
+from kubiya_workers.observability import logs
 from kubiya_workers.settings.worker import WorkerSettings
+
+log = logs.get(__name__)
 
 
 async def register(settings: WorkerSettings) -> Registered:
@@ -25,6 +28,7 @@ async def register(settings: WorkerSettings) -> Registered:
         heartbeat_interval=settings.heartbeat_interval,
         single_execution=settings.single_execution,
     )
+    log.debug("Registering", control_plane=settings.url, queue=settings.queue)
     async with ControlPlaneClient(settings.url, settings.key) as client:
         return await client.workers.register(settings.queue, introduction)
 

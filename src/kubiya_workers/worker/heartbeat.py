@@ -86,6 +86,7 @@ class HeartbeatThread:
             self._failed(began)
             log.warning("Heartbeat failed", reason=error.detail)
         else:
+            log.debug("Heartbeat taken", milliseconds=round((time.monotonic() - began) * 1000))
             self._metrics.heartbeat("ok", time.monotonic() - began)
             self._standing.beat_taken()
             self._contact.control_plane = time.monotonic()

@@ -59,6 +59,7 @@ async def edge(
     running.began(task)
     tally.begin(execution_id)
     metrics.execution_seen(execution_id)
+    log.debug("Task started", activity=f"{kind} {name}", execution_id=execution_id, attempt=activity.info().attempt)
     beating = asyncio.create_task(_beat(), name="beat")
     try:
         async with asyncio.timeout(timeout_s):
