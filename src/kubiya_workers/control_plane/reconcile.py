@@ -6,6 +6,7 @@ stored but never reached Temporal. It also marks workers that went silent and re
 """
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unavailable
@@ -14,6 +15,7 @@ from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.observability import logs
 
 from .auth import Auth
+from .clock import WatchedClock
 from .services import queues, workers
 from .services.executions import Engine, Executions
 from .store.database import Database
@@ -35,6 +37,7 @@ class Reconciler:
         self._engine = engine
         self._watches: dict[ExecutionId, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._clock = WatchedClock()
 
     async def start(self) -> None:
         self._executions.watcher = self
@@ -92,7 +95,8 @@ class Reconciler:
         for run in await self._executions.open_runs():
             await self._reconcile(run)
         now = datetime.now(UTC)
-        for worker_id in await workers.mark_lost(self._database, now, auth=self._auth):
+        steady = self._clock.steady_for(now, time.monotonic())
+        for worker_id in await workers.mark_lost(self._database, now, auth=self._auth, steady=steady):
             log.warning("Worker lost", worker_id=worker_id, reason="3 heartbeats missed")
         await queues.clean_up(self._database, now)
 

@@ -114,21 +114,29 @@ async def disconnect(database: Database, auth: Auth, caller: Caller, worker_id: 
     auth.forget_worker(worker_id)
 
 
-async def mark_lost(database: Database, now: datetime, *, auth: Auth | None = None) -> list[WorkerId]:
+async def mark_lost(
+    database: Database, now: datetime, *, auth: Auth | None = None, steady: timedelta = timedelta.max
+) -> list[WorkerId]:
     """Mark the workers that missed their heartbeats as lost, and revoke their tokens; those marked just now.
 
-    With `auth`, this process refuses their tokens at once, and not only when it has forgotten them.
+    With `auth`, this process refuses their tokens at once, and not only when it has forgotten them. `steady` is for
+    how long the clock has not jumped.
     """
     async with database.reading() as connection:
-        silent = [pulse for pulse in await store.pulses(connection) if is_lost(pulse, now)]
+        silent = [pulse for pulse in await store.pulses(connection) if is_lost(pulse, now, steady)]
     async with database.writing() as connection:
         await store.end_silent_loops(connection, now - LOOP_HEARD_WITHIN)
     return [pulse.id for pulse in silent if await _lose(database, auth, pulse, now)]
 
 
-def is_lost(pulse: Pulse, now: datetime) -> bool:
-    """Whether a worker has missed so many heartbeats that its work must go on elsewhere."""
-    return now - pulse.last_heartbeat > MISSED_BEATS * timedelta(seconds=pulse.heartbeat_interval)
+def is_lost(pulse: Pulse, now: datetime, steady: timedelta = timedelta.max) -> bool:
+    """Whether a worker has missed so many heartbeats that its work must go on elsewhere.
+
+    Its last one was heard by another clock where that has jumped since: then it is given its time anew. One that was
+    heard in the future has been silent since the clock was set back.
+    """
+    patience = MISSED_BEATS * timedelta(seconds=pulse.heartbeat_interval)
+    return abs(now - pulse.last_heartbeat) > patience and steady > patience
 
 
 async def _lose(database: Database, auth: Auth | None, pulse: Pulse, now: datetime) -> bool:
