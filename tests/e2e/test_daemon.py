@@ -117,6 +117,21 @@ def test_a_killed_supervisor_is_noticed_and_replaced(running: Machine) -> None:
         runs(running, "q")
 
 
+def test_one_that_is_alive_but_does_not_answer_is_replaced(running: Machine) -> None:
+    """As a worker whose every thread hangs: it cannot drain, and is woken, asked and, if need be, killed."""
+    with kept(running, "q"):
+        first = worker_of(running, "q")
+        first.suspend()
+        until(
+            lambda: told(running, "q")["pid"] not in ("-", str(first.pid)) and is_running(running, "q"), "another", 90
+        )
+        facts = told(running, "q")
+        assert facts["last_restart_reason"] == "it does not answer at its health address"
+        assert (facts["restarts"], facts["crashes_in_a_row"]) == ("1", "1")
+        assert not first.is_running()
+        runs(running, "q")
+
+
 def test_both_killed_at_once(running: Machine) -> None:
     with kept(running, "q"):
         worker, supervisor = worker_of(running, "q"), supervisor_of(running, "q")
