@@ -1,5 +1,6 @@
 """How long a person waits: commands, a worker, and the first model call of `kubiya exec --local`."""
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,11 @@ from kubiya_workers.testing import ScriptedModel
 from .effort import Effort
 from .figures import Figure, median, of_samples
 from .installation import KUBIYA, PYTHON, Installation, Spawned, installation
+from .wire import Api
 
 COMMAND_RATIO = 6.0
 WORKER_S, FIRST_WORKER_S = 2.0, 5.0
+SINGLE_ENDS_S = 1.0
 WITH_SERVER_S, WITH_NOTHING_S = 2.0, 4.0
 
 
@@ -22,11 +25,13 @@ async def measure(effort: Effort) -> list[Figure]:
         with_nothing = [_first_call(made, model) for _ in range(effort.starts + 1)]
         made.start_server(model.url)
         workers = _workers(made, effort.starts)
+        ends = [await _single(made) for _ in range(effort.starts)]
         with_server = [_first_call(made, model) for _ in range(effort.starts)]
     first, *again = with_nothing
     return [
         *commands,
         *workers,
+        of_samples("worker of one execution: done → ended", "s", ends, budget=SINGLE_ENDS_S),
         of_samples("exec --local → first model call, server running", "s", with_server, budget=WITH_SERVER_S),
         of_samples("exec --local → first model call, nothing running", "s", again, budget=WITH_NOTHING_S),
         Figure("the same in an empty home", first, "s", 1, budget=WITH_NOTHING_S),
@@ -71,6 +76,19 @@ def _workers(made: Installation, count: int) -> list[Figure]:
 
 def _start_worker(made: Installation) -> Spawned:
     return made.spawn(KUBIYA, "worker", "start", "--queue-id=bench", "--type=local")
+
+
+async def _single(made: Installation) -> float:
+    """From the end of its one execution to the end of the command."""
+    env = {"CONTROL_PLANE_URL": made.url, "KUBIYA_API_KEY": made.key}
+    worker = made.spawn(KUBIYA, "worker", "start", "--queue-id=once", "--single-execution", env=env)
+    worker.until_said("Ready")
+    api = Api(made.url, made.key)
+    await api.run("once")
+    done = time.monotonic()
+    await asyncio.to_thread(worker.process.wait, 30)
+    await api.close()
+    return time.monotonic() - done
 
 
 def _until_ready(worker: Spawned) -> float:

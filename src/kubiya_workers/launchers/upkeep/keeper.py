@@ -231,7 +231,7 @@ class Keeper:
 
     def _over(self, step: Over) -> None:
         say = log.info if step.state is UpkeepState.STOPPED else log.error
-        say("Worker is not started again", reason=step.reason)
+        say("Worker is over", reason=step.reason)
         self._say(state=step.state, reason=step.reason, worker=None, health=None, next_start_at=None)
         self._settled.set()
 

@@ -19,7 +19,7 @@ from kubiya_workers.settings.paths import Paths
 from ..guard import is_running
 from ..state import make_private
 
-_ABOUT = "# The worker of this queue, kept by a supervisor. Written by it at each change, and every ten seconds."
+_ABOUT = "# The worker of this queue, kept by a supervisor. Written by it at each change, and every few seconds."
 
 
 def write(paths: Paths, record: Record) -> None:

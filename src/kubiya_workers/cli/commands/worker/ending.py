@@ -87,7 +87,7 @@ def _pid(record: Record) -> int | str:
 
 @click.command()
 @queue_option
-@click.option("--force", is_flag=True, help="Stop the worker first, if it runs.")
+@click.option("--force", is_flag=True, help="Stop the worker first, if it runs, and do not ask.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @output_option
 def clean(queue: str, force: bool, yes: bool, output: Format) -> int:

@@ -206,7 +206,7 @@ def _said(report: WorkerReport | None) -> Fields:
     slots, limit = report.activities, report.memory_limit
     yield "Taking work", "yes" if report.taking else f"no: {report.reason}"
     yield "Slots", f"{slots.used} of {slots.total} used"
-    yield "Tasks", f"{report.tasks_completed} done, {report.tasks_failed} failed, {_average(report)} on average"
+    yield "Tasks", _tasks(report)
     yield "Running", ", ".join(report.executions)
     yield "Backlog", report.backlog
     yield "Last poll", f"{age(report.last_poll)} ago"
@@ -216,8 +216,10 @@ def _said(report: WorkerReport | None) -> Fields:
     yield "Metrics", report.metrics
 
 
-def _average(report: WorkerReport) -> str:
-    return duration(report.average_task_s)
+def _tasks(report: WorkerReport) -> str:
+    counts = f"{report.tasks_completed} done, {report.tasks_failed} failed"
+    some = report.tasks_completed + report.tasks_failed
+    return f"{counts}, {duration(report.average_task_s)} on average" if some else counts
 
 
 def _heartbeat(report: WorkerReport) -> str:
