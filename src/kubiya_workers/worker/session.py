@@ -86,7 +86,7 @@ async def opened(standing: Standing, registered: Registered, guard: Guard, metri
         client = ControlPlaneClient(registered.control_plane_url, registered.worker_token)
         await stack.enter_async_context(client)
         steps = _steps(standing, client, metrics)
-        polls = _Polls(standing, registered, data_converter(HttpObjects(client.connection.http)))
+        polls = _Polls(standing, registered, data_converter(HttpObjects(client.connection.http)), metrics)
         connection = await polls.connect()
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
@@ -148,7 +148,8 @@ class _Polls:
     """Opens what polls, each time with a connection and a name of its own: a paused worker may still finish what it
     has when it is resumed, and the server must not take its old polls for the new ones."""
 
-    def __init__(self, standing: Standing, registered: Registered, converter: DataConverter) -> None:
+    def __init__(self, standing: Standing, registered: Registered, converter: DataConverter, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._standing = standing
         self._registered = registered
         self._converter = converter
@@ -182,6 +183,7 @@ class _Polls:
         except BaseException:
             await runtime.close()
             raise
+        self._metrics.probed("polling")
         return runtime
 
 
@@ -198,7 +200,8 @@ async def _watch(
         except Unavailable:
             steps.metrics.probed("no_answer")
         else:
-            steps.metrics.probed("polling" if polling else "not_polling")
+            if polling is not None:
+                steps.metrics.probed("polling" if polling else "not_polling")
             contact.temporal = time.monotonic()
             if polling and standing.means_to_poll:
                 contact.polled = contact.temporal
