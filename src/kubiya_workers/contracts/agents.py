@@ -96,6 +96,7 @@ class AgentSpec(Wire):
     name: str
     system_prompt: str = ""
     model: str
+    model_is_default: bool = False
     tools: tuple[ToolSpec, ...] = ()
     limits: Limits = Limits()
     temperature: float | None = None

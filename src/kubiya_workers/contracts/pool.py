@@ -61,6 +61,7 @@ class StartedWith(Wire):
     flags: dict[str, str] = {}
     max_log_size: int
     max_log_backups: int
+    proxy_config: str | None = None
 
 
 class Record(Wire):

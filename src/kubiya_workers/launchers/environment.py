@@ -6,14 +6,13 @@ What was done is written down in the environment itself, so that a start with no
 that was interrupted is done again.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import os
 import re
 import site
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
@@ -22,12 +21,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kubiya_workers.contracts.wire import Wire
-from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.paths import Paths
-from kubiya_workers.settings.source import BadSetting, Source
+from kubiya_workers.settings.source import BadSetting
 
-from .locks import FileLock
 from .state import make_private, unwritable
+from .uv import alone, uv
 
 Progress = Callable[[str], None]
 
@@ -39,8 +37,6 @@ _REQUIREMENTS = """\
 _LAYER = "kubiya-layer.pth"
 _STAMP = ".kubiya.json"
 _DEBIAN_WHEELS = Path("/usr/share/python-wheels")
-_LOCKED_WITHIN_S = 600.0
-_LOOK_S = 0.05
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]\s*(\S+)", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -96,7 +92,7 @@ async def prepare(paths: Paths, queue: str, *, progress: Progress) -> Path:
         place = _place(paths, queue)
         if _is_done(place):
             return place.python
-        async with _alone(paths.upkeep(queue) / "environment.lock"):
+        async with alone(paths.upkeep(queue) / "environment.lock"):
             if not _is_done(place):
                 await _bring_about(place, progress)
     except OSError as error:
@@ -136,30 +132,11 @@ def _identity(python: Path) -> str:
     return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}"
 
 
-@contextlib.asynccontextmanager
-async def _alone(path: Path) -> AsyncGenerator[None]:
-    """While it lasts, no other start of this home works on the same environment.
-
-    Raises:
-        BadSetting: another start has it for too long.
-    """
-    lock, loop = FileLock.at(path), asyncio.get_running_loop()
-    deadline = loop.time() + _LOCKED_WITHIN_S
-    try:
-        while not lock.exclusively():
-            if loop.time() > deadline:
-                raise BadSetting(f"another start of this worker has been making its environment for too long: {path}")
-            await asyncio.sleep(_LOOK_S)  # a lock has no event to wait for
-        yield
-    finally:
-        lock.close()
-
-
 async def _bring_about(place: _Place, progress: Progress) -> None:
     wanted, have = place.wanted, place.stamp
     if not _is_whole(place, have):
         progress(f"Making {place.venv}")
-        await _uv("venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(place.venv))
+        await uv("venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(place.venv))
         place.venv.chmod(0o700)
         await _install_pip(place, progress)
         have = place.stamped(_Stamp(python=wanted.python, interpreter=_identity(place.python)))
@@ -188,7 +165,7 @@ async def _install_pip(place: _Place, progress: Progress) -> None:
     wheels = [wheel for directory in (_bundled_wheels(), _DEBIAN_WHEELS) for wheel in directory.glob("pip-*.whl")]
     source = ["--offline", "--no-index", "--no-deps", str(wheels[0])] if wheels else ["pip"]
     try:
-        await _uv("pip", "install", "--quiet", "--python", str(place.python), *source)
+        await uv("pip", "install", "--quiet", "--python", str(place.python), *source)
     except BadSetting as error:
         progress(f"The environment is without pip: {error}")
 
@@ -208,7 +185,7 @@ async def _install_requirements(place: _Place, progress: Progress) -> None:
     constraints = place.venv / ".kubiya-constraints.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(_pinned().items())))
     try:
-        await _uv(
+        await uv(
             *("pip", "install", "--quiet", "--python", str(place.python)),
             *("--requirements", str(place.requirements), "--constraints", str(constraints)),
         )
@@ -254,39 +231,3 @@ def _with_includes(path: Path, seen: set[Path]) -> Iterator[Path]:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         for name in _INCLUDE.findall(path.read_text()):
             yield from _with_includes(path.parent / name, seen)
-
-
-async def _uv(*words: str) -> None:
-    """Run uv.
-
-    Raises:
-        BadSetting: it failed; in its own words.
-    """
-    import uv
-
-    process = await asyncio.create_subprocess_exec(
-        uv.find_uv_bin(),
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=_uv_environment(),
-        start_new_session=True,
-    )
-    try:
-        _, said = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    if process.returncode:
-        raise BadSetting(said.decode(errors="replace").strip() or f"uv ended with status {process.returncode}")
-
-
-def _uv_environment() -> dict[str, str]:
-    """Ours without the secrets; proxies are its business too."""
-    proxies = {v.HTTP_PROXY.name, v.HTTPS_PROXY.name, v.ALL_PROXY.name}
-    secrets = {variable.name for variable in v.ALL if variable.secret} - proxies
-    kept = {name: value for name, value in Source.of_process().environ.items() if name not in secrets}
-    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):  # of another environment than the one that is made
-        kept.pop(name, None)
-    return kept

@@ -51,6 +51,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class ModelAccess:
+    """Where models are called: an OpenAI-compatible base address and the key that it asks for.
+
+    `default_model` is for runs that name none; `hidden` are variables that only what serves the models may know.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    default_model: str | None = None
+    hidden: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class LocalWorker:
     """A worker process of this machine. `env` comes on top of the user's own environment."""
 
@@ -64,3 +77,7 @@ class LocalWorker:
     log: Path | None = None
     """Where it logs on when whoever read its output is gone."""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    proxy_config: Path | None = None
+    """The configuration of a LiteLLM of its own, checked; None where it uses the control plane's gateway."""
+    models: ModelAccess | None = None
+    """Where that LiteLLM answers, once it does."""

@@ -145,6 +145,13 @@ def environment(spec: LocalWorker, extra: dict[str, str]) -> dict[str, str]:
         known["PATH"] = _first(str(spec.python.parent), known.get("PATH", os.defpath))
     if spec.single_execution:
         known[v.SINGLE_EXECUTION.name] = "true"
+    if spec.models is not None:
+        known = {name: value for name, value in known.items() if name not in spec.models.hidden}
+        known |= {
+            v.LITELLM_API_BASE.name: spec.models.url,
+            v.LITELLM_API_KEY.name: spec.models.key,
+            v.LITELLM_MODEL.name: spec.models.default_model or "",
+        }
     if spec.log is not None:
         known[v.LOG_FILE.name] = str(spec.log)
     return known

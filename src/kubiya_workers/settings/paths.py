@@ -86,6 +86,20 @@ class Paths:
         return self.worker(queue) / "daemon_info.txt"
 
     @property
+    def litellm(self) -> Path:
+        """LiteLLM's own environments, one a version."""
+        return self.home / "litellm"
+
+    @property
+    def gateway_log(self) -> Path:
+        """What the control plane's LiteLLM says."""
+        return self.server / "litellm.log"
+
+    def proxy_log(self, queue: str) -> Path:
+        """What the LiteLLM beside a queue's worker says."""
+        return self.worker(queue) / "logs" / "litellm.log"
+
+    @property
     def upkeeps(self) -> Path:
         """What commands and supervisors tell each other, a directory a queue: not for people."""
         return self.home / "run"

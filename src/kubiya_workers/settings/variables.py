@@ -61,6 +61,12 @@ HTTPS_PROXY = Variable(
 )
 ALL_PROXY = Variable("ALL_PROXY", "A proxy for addresses that the two before leave out.", "", proxy, secret=True)
 NO_PROXY = Variable("NO_PROXY", "Hosts, separated by commas, that are reached without a proxy.", "", text)
+ENABLE_LOCAL_PROXY = Variable("KUBIYA_ENABLE_LOCAL_PROXY", "Run a LiteLLM beside the worker.", False, flag)
+PROXY_CONFIG_FILE = Variable("KUBIYA_PROXY_CONFIG_FILE", "The configuration of that LiteLLM: YAML or JSON.", "", text)
+PROXY_CONFIG_JSON = Variable("KUBIYA_PROXY_CONFIG_JSON", "The same, as text.", "", text, secret=True)
+LITELLM_API_BASE = Variable("LITELLM_API_BASE", "A gateway of your own for a worker's model calls.", "", url)
+LITELLM_API_KEY = Variable("LITELLM_API_KEY", "The key for LITELLM_API_BASE.", "", text, secret=True)
+LITELLM_MODEL = Variable("KUBIYA_LITELLM_MODEL", "The model at LITELLM_API_BASE for runs that name none.", "", text)
 READY_FD = Variable(
     "KUBIYA_READY_FD", "A descriptor to say on that a worker is ready; set by what starts it.", -1, whole(-1, 1 << 20)
 )
@@ -133,6 +139,12 @@ ALL: tuple[AnyVariable, ...] = (
     HTTPS_PROXY,
     ALL_PROXY,
     NO_PROXY,
+    ENABLE_LOCAL_PROXY,
+    PROXY_CONFIG_FILE,
+    PROXY_CONFIG_JSON,
+    LITELLM_API_BASE,
+    LITELLM_API_KEY,
+    LITELLM_MODEL,
     READY_FD,
     LOG_FILE,
     MODEL,

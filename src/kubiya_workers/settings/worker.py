@@ -39,6 +39,11 @@ class WorkerSettings:
     metrics_port: int | None
     """Where metrics are served beside the health address; None where nobody asked for them."""
     model: str | None
+    gateway: str | None
+    """Where models are called instead of at the control plane's gateway, with `gateway_key`."""
+    gateway_key: str = field(repr=False)
+    gateway_model: str | None
+    """The model there for runs that name none."""
     ready_fd: int
     """Where to say that it is ready; negative when nobody asked."""
     log_file: Path | None
@@ -77,6 +82,9 @@ class WorkerSettings:
             health_addr=source.get(v.HEALTH_ADDR),
             metrics_port=metrics_port if source.get(v.METRICS_ENABLED) else None,
             model=source.get(v.MODEL) or None,
+            gateway=source.get(v.LITELLM_API_BASE) or None,
+            gateway_key=source.get(v.LITELLM_API_KEY),
+            gateway_model=source.get(v.LITELLM_MODEL) or None,
             ready_fd=source.get(v.READY_FD),
             log_file=Path(source.get(v.LOG_FILE)) if source.get(v.LOG_FILE) else None,
             temporal=TemporalSettings.of(source),

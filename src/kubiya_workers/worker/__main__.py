@@ -28,9 +28,8 @@ def main() -> NoReturn:
     except BadSetting as error:
         sys.stderr.write(f"Error: {error}\n")
         leave(CONFIGURATION)
-    logs.configure(
-        settings.log_level, settings.log_format, sys.stdout, Redactor([settings.key]), fallback=settings.log_file
-    )
+    redactor = Redactor([secret for secret in (settings.key, settings.gateway_key) if secret])
+    logs.configure(settings.log_level, settings.log_format, sys.stdout, redactor, fallback=settings.log_file)
     leave(_run(settings))
 
 

@@ -30,7 +30,10 @@ async def register(settings: WorkerSettings) -> Registered:
     )
     log.debug("Registering", control_plane=settings.url, queue=settings.queue)
     async with ControlPlaneClient(settings.url, settings.key) as client:
-        return await client.workers.register(settings.queue, introduction)
+        registered = await client.workers.register(settings.queue, introduction)
+    if settings.gateway is None:
+        return registered
+    return registered.model_copy(update={"litellm_api_url": settings.gateway, "litellm_api_key": settings.gateway_key})
 
 
 def system_info(hostname: str) -> SystemInfo:

@@ -119,7 +119,7 @@ def _steps(standing: Standing, client: ControlPlaneClient, metrics: Metrics) -> 
 def _bodies(settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox: Toolbox) -> Sequence[Body]:
     call_tool = CallTool(steps, toolbox)
     return (
-        CallModel(steps, models, override=settings.model).run,
+        CallModel(steps, models, override=settings.model, default=settings.gateway_model).run,
         call_tool.run,
         call_tool.settle,
         Announce(steps).run,

@@ -78,6 +78,7 @@ class ExecutionWorkflow:
             execution_id=self._start.execution_id,
             step=step,
             model=agent.model,
+            model_is_default=agent.model_is_default,
             messages=self._state.messages,
             tools=agent.tools,
             temperature=agent.temperature,

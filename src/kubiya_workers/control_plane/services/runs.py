@@ -114,6 +114,7 @@ def _agent_spec(entity: Agent, new: NewExecution, tools: tuple[ToolSpec, ...], d
         name=entity.name,
         system_prompt=new.system_prompt or entity.system_prompt or "",
         model=new.model or entity.model_id or default_model,
+        model_is_default=not (new.model or entity.model_id),
         tools=tools,
         limits=_limits({**entity.configuration.get("limits", {}), **new.limits}),
         temperature=entity.llm_config.get("temperature"),

@@ -147,6 +147,7 @@ def _command(spec: LocalWorker, limits: LogLimits, *, report: int, lock: int) ->
         "--queue-id": spec.queue,
         "--python": str(spec.python),
         "--flags": json.dumps(dict(spec.env)),
+        **({"--proxy-config": str(spec.proxy_config)} if spec.proxy_config else {}),
         "--max-log-size": str(limits.max_size),
         "--max-log-backups": str(limits.max_backups),
         "--report-fd": str(report),

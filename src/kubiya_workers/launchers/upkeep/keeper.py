@@ -10,7 +10,8 @@ import os
 import random
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import kubiya_workers
@@ -100,14 +101,49 @@ class Keeper:
     async def keep(self) -> int:
         """A worker until it is to be none any more; the exit status of the last one, negative for a signal."""
         with Guard.start() as guard:
-            while isinstance(step := await self._next(guard), Again):
-                await self._before_next(step)
-                if self._stop.is_set():
-                    step = Over(UpkeepState.STOPPED, "it was told to end")
-                    break
+            try:
+                async with contextlib.AsyncExitStack() as stack:
+                    wanted = await self._unless_stopped(stack.enter_async_context(self._models(guard)))
+                    step = await self._lives(guard) if wanted else Over(UpkeepState.STOPPED, "it was told to end")
+            except (Refusal, BadSetting) as error:
+                step, self.status = Over(UpkeepState.FAILED, _reason(error)), _status(error)
         self._over(step)
         await self._end_reports()
         return self.status
+
+    @contextlib.asynccontextmanager
+    async def _models(self, guard: Guard) -> AsyncGenerator[None]:
+        """The LiteLLM beside the worker, where one is wanted."""
+        spec = self._spec
+        if spec.proxy_config is None:
+            yield
+            return
+        from ..litellm import beside_worker  # most workers have none
+
+        self._say(reason="LiteLLM starts")
+        async with beside_worker.running(self._paths, spec.queue, spec.proxy_config, guard) as access:
+            self._spec = replace(spec, models=access)
+            yield
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> bool:
+        """Whether `work` was done; when we are told to stop before, it is cancelled."""
+        task, stops = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        await asyncio.wait({task, stops}, return_when=asyncio.FIRST_COMPLETED)
+        stops.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return False
+        task.result()
+        return True
+
+    async def _lives(self, guard: Guard) -> Over:
+        """One worker after the other, until none is to follow."""
+        while isinstance(step := await self._next(guard), Again):
+            await self._before_next(step)
+            if self._stop.is_set():
+                return Over(UpkeepState.STOPPED, "it was told to end")
+        return step
 
     async def _next(self, guard: Guard) -> Over | Again:
         """One worker's life, and what follows it."""
@@ -281,7 +317,17 @@ def _started_with(spec: LocalWorker, limits: LogLimits) -> StartedWith:
         flags=dict(spec.env),
         max_log_size=limits.max_size,
         max_log_backups=limits.max_backups,
+        proxy_config=str(spec.proxy_config) if spec.proxy_config else None,
     )
+
+
+def _reason(error: Refusal | BadSetting) -> str:
+    return error.detail if isinstance(error, Refusal) else str(error)
+
+
+def _status(error: Refusal | BadSetting) -> int:
+    """As a worker's own exit statuses: 5 network, 6 configuration."""
+    return 5 if isinstance(error, Refusal) else 6
 
 
 def _ourselves() -> ProcessRef:

@@ -42,6 +42,7 @@ def main() -> int:
         python=arguments.python,
         log=paths.worker_log(arguments.queue_id),
         env=arguments.flags,
+        proxy_config=arguments.proxy_config,
     )
     # Ours alone: what we start is to have no part of them, and a handler, unlike ignoring, is not inherited.
     for descriptor in (arguments.report_fd, arguments.lock_fd):
@@ -89,6 +90,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--queue-id", required=True)
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--flags", type=json.loads, required=True)
+    parser.add_argument("--proxy-config", type=Path)
     parser.add_argument("--max-log-size", type=int, required=True)
     parser.add_argument("--max-log-backups", type=int, required=True)
     parser.add_argument("--report-fd", type=int, required=True)

@@ -23,10 +23,13 @@ LAST_WORDS_S = 2.0
 
 
 class CallModel:
-    def __init__(self, steps: Steps, models: ModelClient, *, override: str | None) -> None:
+    """`override` wins over what a run asks for; `default` serves runs that ask for none."""
+
+    def __init__(self, steps: Steps, models: ModelClient, *, override: str | None, default: str | None = None) -> None:
         self._steps = steps
         self._models = models
         self._override = override
+        self._default = default
 
     @activity.defn(name=CALL_MODEL)
     async def run(self, call: ModelCall) -> ModelReply:
@@ -35,8 +38,8 @@ class CallModel:
             fact = await steps.finished(call.execution_id, call.step, attempt)
             if isinstance(fact, MessageAdded):
                 return _reply_in(fact, call)
-            if self._override:
-                call = call.model_copy(update={"model": self._override})
+            if model := self._override or (self._default if call.model_is_default else None):
+                call = call.model_copy(update={"model": model})
             return await self._complete(call, attempt)
 
     async def _complete(self, call: ModelCall, attempt: int) -> ModelReply:

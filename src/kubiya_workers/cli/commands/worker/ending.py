@@ -78,7 +78,8 @@ def _same_again(queue: str) -> Wish:
     asked = record.started_with
     limits = LogLimits(asked.max_log_size, asked.max_log_backups)
     cwd = Path(asked.cwd) if Path(asked.cwd).is_dir() else Path().resolve()
-    return Wish(queue, Mode.DAEMON, limits, cwd, single=False, env=asked.flags)
+    proxy = Path(asked.proxy_config) if asked.proxy_config else None
+    return Wish(queue, Mode.DAEMON, limits, cwd, single=False, env=asked.flags, proxy_config=proxy)
 
 
 def _pid(record: Record) -> int | str:

@@ -10,6 +10,7 @@ import click
 from kubiya_workers.contracts.pool import Mode, Record
 from kubiya_workers.launchers import environment as environments
 from kubiya_workers.launchers import server
+from kubiya_workers.launchers.litellm import install
 from kubiya_workers.launchers.spec import LocalWorker
 from kubiya_workers.launchers.upkeep import daemon
 from kubiya_workers.launchers.upkeep.rotation import LogLimits
@@ -25,6 +26,7 @@ from ...exit import Exit, Failed
 from ...output import Format, details, output_option, show
 from ...render.neutral import neutral
 from ...running import run
+from .proxying import local_proxy
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
@@ -48,6 +50,7 @@ class Wish:
     cwd: Path
     single: bool
     env: Mapping[str, str]
+    proxy_config: Path | None = None
 
 
 @click.command(cls=_Command)
@@ -75,6 +78,9 @@ class Wish:
 @click.option("--max-tasks", callback=quantity(v.MAX_TASKS), help="End after so many model and tool calls.")
 @click.option("--max-uptime", callback=quantity(v.MAX_UPTIME), help="End after this long (12h, 7d).")
 @click.option("--health-addr", help="host:port of its health and metrics over HTTP; port 0 is any free one.")
+@click.option("--enable-local-proxy", is_flag=True, help="Run a LiteLLM beside the worker, for its model calls.")
+@click.option("--proxy-config-file", type=click.Path(path_type=Path), help="Its configuration: YAML or JSON.")
+@click.option("--proxy-config-json", help="The same, as text.")
 @output_option
 def start(
     queue: str,
@@ -91,6 +97,9 @@ def start(
     max_tasks: int | None,
     max_uptime: int | None,
     health_addr: str | None,
+    enable_local_proxy: bool,
+    proxy_config_file: Path | None,
+    proxy_config_json: str | None,
     output: Format,
 ) -> int:
     """Start a worker for a queue; a queue of an unknown name is made.
@@ -125,6 +134,7 @@ def start(
         cwd=(cwd or Path()).resolve(),
         single=single_execution or Source.of_process().get(v.SINGLE_EXECUTION),
         env={variable.name: str(value) for variable, value in given.items() if value is not None},
+        proxy_config=local_proxy(queue, enable_local_proxy, proxy_config_file, proxy_config_json),
     )
     known = checked(wish)
     if wish.mode is Mode.FOREGROUND:
@@ -152,7 +162,7 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
     Raises:
         Failed: it ended before it polled; with its own status and reason. And what `daemon.start` raises.
     """
-    python = await environments.prepare(known.paths, wish.queue, progress=talk.note)
+    python = await _prepared(known, wish)
     if known.url is None:
         # It stays, as the worker does.
         await server.start_daemon(known, progress=talk.note)
@@ -170,7 +180,7 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
 async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
     """The worker's exit status."""
     # First: requirements that cannot be met must not cost anything else.
-    python = await environments.prepare(known.paths, wish.queue, progress=talk.note)
+    python = await _prepared(known, wish)
     async with reach(known) as reached:
         spec = _spec(known, wish, reached.url, reached.key, python)
         async with daemon.foreground(known.paths, spec, wish.limits, _echo) as keeper:
@@ -184,6 +194,16 @@ async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
     return status if status >= 0 else 128 - status
 
 
+async def _prepared(known: ClientSettings, wish: Wish) -> Path:
+    """The worker's Python, once all that takes long to install is there."""
+    python = await environments.prepare(known.paths, wish.queue, progress=talk.note)
+    if wish.proxy_config is not None:
+        await install.prepare(known.paths, progress=talk.note)
+        if wish.mode is Mode.DAEMON:
+            talk.note("Starting LiteLLM and the worker")
+    return python
+
+
 def _spec(known: ClientSettings, wish: Wish, url: str, key: str, python: Path) -> LocalWorker:
     return LocalWorker(
         queue=wish.queue,
@@ -194,6 +214,7 @@ def _spec(known: ClientSettings, wish: Wish, url: str, key: str, python: Path) -
         python=python,
         log=known.paths.worker_log(wish.queue),
         env=wish.env,
+        proxy_config=wish.proxy_config,
     )
 
 

@@ -1,0 +1,316 @@
+"""A LiteLLM that is kept running for as long as its owner wants it.
+
+    starting → ready → (it crashes) → starting …            ready → (too much memory) → its successor is ready → drained
+
+The owner holds the listening socket. Calls that come while there is no process wait in its queue, and a successor
+takes over from one that still finishes its own.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from kubiya_workers.contracts.errors import Unavailable
+from kubiya_workers.observability import logs
+from kubiya_workers.observability.redaction import Redactor
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.source import Source
+
+from .. import ports, probe
+from ..guard import Guard, end_group, start_time
+from ..spec import ModelAccess
+from ..upkeep.restarts import HEALTHY_S, wait_before
+from ..upkeep.rotation import LogLimits, RotatingLog
+from .config import ProxyConfig
+
+log = logs.get(__name__)
+
+LOOPBACK = "127.0.0.1"
+READY_WITHIN_S = 90.0
+DRAIN_S = 600.0
+"""How long a process that is replaced may finish what it has."""
+STOP_S = 10.0
+MEMORY_CEILING = 1536 * 1024**2
+_TOLD_EVERY_S = 5.0
+_LOOK_S = 5.0
+_LOG = LogLimits(max_size=16 * 1024**2, max_backups=3)
+_RUNNER = Path(__file__).with_name("runner.py")
+_CHUNK = 64 * 1024
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where a proxy sits: its Python, its configuration, a directory for what is written for it, and its log."""
+
+    python: Path
+    config: ProxyConfig
+    directory: Path
+    log: Path
+    guard: Guard
+    memory_ceiling: int = MEMORY_CEILING
+    """Bytes above which it is replaced."""
+
+
+class _Process:
+    """One LiteLLM."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ready: int, output: RotatingLog, redactor: Redactor):
+        self._process = process
+        self._start = start_time(process.pid)
+        self._ready = ready
+        self._last: list[str] = []
+        self._output = asyncio.create_task(self._forward(output, redactor), name="litellm-output")
+        self.began = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def last_words(self) -> str:
+        return " / ".join(self._last[-3:])
+
+    async def said_ready(self) -> bool:
+        """Whether it has started; False when it ended before."""
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._ready, "rb", buffering=0)
+        )
+        try:
+            return bool(await reader.readline())
+        finally:
+            transport.close()
+
+    async def wait(self) -> int:
+        status = await self._process.wait()
+        await asyncio.wait({self._output}, timeout=1.0)
+        self._output.cancel()
+        return status
+
+    async def end(self, within: float) -> None:
+        await end_group(self.pid, within, start=self._start)
+        await self.wait()
+
+    def memory(self) -> int:
+        """Resident bytes; 0 when it has just ended."""
+        try:
+            return psutil.Process(self.pid).memory_info().rss
+        except psutil.Error:
+            return 0
+
+    async def _forward(self, output: RotatingLog, redactor: Redactor) -> None:
+        assert self._process.stdout is not None  # it was started with a pipe
+        rest = b""
+        while chunk := await self._process.stdout.read(_CHUNK):
+            whole, end, rest = (rest + chunk).rpartition(b"\n")
+            if end:
+                text = redactor.text((whole + end).decode(errors="replace"))
+                self._last = [*self._last, *(line for line in text.splitlines() if line.strip())][-3:]
+                output.write(text.encode())
+
+
+class LiteLLM:
+    """Used through `running`."""
+
+    def __init__(self, seat: Seat, listening: socket.socket, output: RotatingLog) -> None:
+        environ = Source.of_process().environ
+        key = seat.config.master_key(environ) or f"sk-{secrets.token_urlsafe(32)}"
+        host, port = listening.getsockname()[:2]
+        self.access = ModelAccess(
+            f"http://{host}:{port}/v1", key, seat.config.default_model, hidden=seat.config.references()
+        )
+        self._seat = seat
+        self._listening = listening
+        self._output = output
+        self._redactor = Redactor([key, *seat.config.secrets(environ)])
+        self._environment = _environment(environ, seat.config.written(seat.directory), key)
+        self._process: _Process | None = None
+        self._retired: set[asyncio.Task[None]] = set()
+        self.restarts = 0
+
+    async def start(self, progress: Progress) -> None:
+        """Return when it answers.
+
+        Raises:
+            Unavailable: it ended, or took longer than READY_WITHIN_S; with its own last words.
+        """
+        telling = asyncio.create_task(_tell(progress))
+        try:
+            self._process = await self._another()
+        finally:
+            telling.cancel()
+
+    async def keep(self) -> None:
+        """Start it again when it ends, and replace it when it has grown too large."""
+        crashes = 0
+        while True:
+            assert self._process is not None, "start() first"
+            process = self._process
+            ended = await self._until_over(process)
+            if ended is None:
+                await self._replace(process)
+                continue
+            crashes = 1 if time.monotonic() - process.began >= HEALTHY_S else crashes + 1
+            wait = wait_before(crashes, random.random())
+            log.error("LiteLLM ended: it is started again", status=ended, restart_in=f"{wait:.1f}s", crashes=crashes)
+            await self._again(crashes, wait)
+
+    async def close(self) -> None:
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+        if self._process is not None:
+            await self._process.end(STOP_S)
+
+    async def _again(self, crashes: int, wait: float) -> None:
+        while True:
+            await asyncio.sleep(wait)
+            self.restarts += 1
+            try:
+                self._process = await self._another()
+            except Unavailable as error:
+                crashes += 1
+                wait = wait_before(crashes, random.random())
+                log.error("LiteLLM did not start again", reason=error.detail, restart_in=f"{wait:.1f}s")
+            else:
+                log.info("LiteLLM answers again", pid=self._process.pid)
+                return
+
+    async def _until_over(self, process: _Process) -> int | None:
+        """Its exit status once it has ended; None when it has grown too large."""
+        ends = asyncio.create_task(process.wait())
+        try:
+            while not (await asyncio.wait({ends}, timeout=_LOOK_S))[0]:
+                if process.memory() > self._seat.memory_ceiling:
+                    return None
+        finally:
+            if not ends.done():
+                ends.cancel()
+        return ends.result()
+
+    async def _replace(self, old: _Process) -> None:
+        log.warning("LiteLLM has grown too large: it is replaced", memory_mb=old.memory() // 1024**2)
+        try:
+            self._process = await self._another()
+        except Unavailable as error:
+            log.error("LiteLLM was not replaced", reason=error.detail)
+            return
+        task = asyncio.create_task(old.end(DRAIN_S), name="litellm-retired")
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+
+    async def _another(self) -> _Process:
+        process = await self._spawn()
+        self._seat.guard.adopt(process.pid, grace=STOP_S)
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                if not await process.said_ready():
+                    status = await process.wait()
+                    raise Unavailable(f"LiteLLM ended with status {status}: {process.last_words}", fix=self._look())
+                await self._answers()
+        except TimeoutError:
+            await process.end(0.0)
+            raise Unavailable(f"LiteLLM did not start within {READY_WITHIN_S:.0f} s", fix=self._look()) from None
+        except BaseException:
+            await asyncio.shield(process.end(0.0))
+            raise
+        return process
+
+    async def _answers(self) -> None:
+        root = self.access.url.removesuffix("/v1")
+        while await probe.status_of(root, "/health/liveliness") != 200:  # noqa: ASYNC110 - another process has no event
+            await asyncio.sleep(0.05)
+
+    async def _spawn(self) -> _Process:
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                str(self._seat.python),
+                *("-I", str(_RUNNER), str(self._listening.fileno()), str(writing)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=os.sep,
+                env=self._environment,
+                pass_fds=(writing, self._listening.fileno()),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        return _Process(process, reading, self._output, self._redactor)
+
+    def _look(self) -> str:
+        return f"see {self._seat.log}"
+
+
+@asynccontextmanager
+async def running(seat: Seat, progress: Progress) -> AsyncGenerator[LiteLLM]:
+    """A LiteLLM that answers, kept so for as long as the context lasts.
+
+    Raises:
+        Unavailable: it does not start; with its own last words.
+        BadSetting: its files cannot be written.
+    """
+    listening = ports.listen(LOOPBACK, 0, exactly=True)
+    output = RotatingLog(seat.log, _LOG, on_gap=_tell_of_gap)
+    keeping: asyncio.Task[None] | None = None
+    proxy = LiteLLM(seat, listening, output)
+    try:
+        await proxy.start(progress)
+        log.info("LiteLLM answers", url=proxy.access.url)
+        keeping = asyncio.create_task(proxy.keep(), name="litellm")
+        yield proxy
+    finally:
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        await proxy.close()
+        listening.close()
+        output.close()
+
+
+def _environment(environ: Mapping[str, str], config: Path, key: str) -> dict[str, str]:
+    """The user's, for the providers' own variables, without ours: a DATABASE_URL would be taken for LiteLLM's."""
+    ours = {variable.name for variable in v.ALL} - _SHARED
+    kept = {name: value for name, value in environ.items() if name not in ours and name not in _NOT_ITS_OWN}
+    return kept | {
+        "CONFIG_FILE_PATH": str(config),
+        "LITELLM_MASTER_KEY": key,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_TELEMETRY": "False",
+        "DISABLE_ADMIN_UI": "True",
+        "NO_DOCS": "True",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+_PROXIES = (v.HTTP_PROXY, v.HTTPS_PROXY, v.ALL_PROXY, v.NO_PROXY)
+_SHARED = {variable.name for variable in (*_PROXIES, v.OPENAI_API_KEY, v.OPENAI_BASE_URL, v.OLLAMA_HOST)}
+_NOT_ITS_OWN = frozenset({"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "WORKER_CONFIG"})
+
+
+async def _tell(progress: Progress) -> None:
+    """Say now and then that it is still on its way: it takes several seconds."""
+    began = time.monotonic()
+    progress("Starting LiteLLM")
+    while True:
+        await asyncio.sleep(_TOLD_EVERY_S)
+        progress(f"Starting LiteLLM ({time.monotonic() - began:.0f} s)")
+
+
+def _tell_of_gap(count: int, reason: str) -> None:
+    log.warning("Lines of LiteLLM's log are missing", count=count, reason=reason)

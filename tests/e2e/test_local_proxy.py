@@ -1,0 +1,136 @@
+"""A real LiteLLM beside a worker: the worker's model calls go through it, and through nothing else."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kubiya_workers.testing import ScriptedModel, error, stalls, tool
+
+from .machine import Machine, served, until
+
+CONFIGURATION = 6
+SLOW_S = 120
+LITELLM = ("worker", "start", "--type=local", "--enable-local-proxy")
+KEY = "sk-of-the-upstream-1234"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
+    with served(tmp_path_factory.mktemp("proxied"), UV_CACHE_DIR=cache, UPSTREAM_KEY=KEY) as machine:
+        yield machine
+
+
+def configured(machine: Machine, model: ScriptedModel, **more: object) -> Path:
+    params = {"model": "openai/anything", "api_base": model.url, "api_key": "os.environ/UPSTREAM_KEY"}
+    file = machine.work / "litellm_config.yaml"
+    # JSON is YAML, too.
+    file.write_text(json.dumps({"model_list": [{"model_name": "mine", "litellm_params": params}], **more}))
+    return file
+
+
+def fine(machine: Machine, *words: str, timeout: float = SLOW_S) -> str:
+    done = machine.run(*words, timeout=timeout)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def litellm_of(machine: Machine) -> list[psutil.Process]:
+    return machine.running(lambda words: any(word.endswith("litellm/runner.py") for word in words))
+
+
+def test_a_worker_with_a_litellm_of_its_own(running: Machine) -> None:
+    """Started in the background, called by its default and by name, killed in the middle, and gone with its worker."""
+    script = {
+        "first": [tool("shell", {"command": "echo from the tool; env | grep -c UPSTREAM_KEY"}), "one is done"],
+        "second": ["two is done"],
+        "third": [(stalls("half an answer"), "three is done")],
+    }
+    with ScriptedModel(script) as model:
+        file = configured(running, model)
+        fine(running, *LITELLM, "--queue-id=q", "-d", f"--proxy-config-file={file.name}", timeout=300)
+        said = fine(running, "exec", "--queue", "q", "--yes", "the first")
+        assert "one is done" in said
+        request = model.chats[0]
+        assert request.body["model"] == "anything", "the name that the configuration gives it"
+        assert request.headers.get("authorization") == f"Bearer {KEY}"
+        tools = [m["content"] for m in model.chats[1].body["messages"] if m["role"] == "tool"]
+        assert "from the tool" in tools[0] and "\n0" in tools[0], "its tools know nothing of the key"
+        (worker,) = running.workers()
+        assert "UPSTREAM_KEY" not in worker.environ() and KEY not in worker.environ().values()
+
+        assert "two is done" in fine(running, "exec", "--queue", "q", "--yes", "--model=mine", "the second")
+
+        with running.spawn("exec", "--queue", "q", "--yes", "the third") as run:
+            until(lambda: len(model.chats) == 4, "the model answers", SLOW_S)
+            (proxy,) = litellm_of(running)
+            proxy.kill()
+            assert run.process.wait(SLOW_S) == 0, run.said()
+            assert "three is done" in run.said()
+        log = (running.home / ".kubiya/workers/q/logs/worker.log").read_text()
+        assert "LiteLLM ended" in log and "LiteLLM answers again" in log
+        assert KEY not in log
+        fine(running, "worker", "stop", "--queue-id=q")
+        assert not litellm_of(running)
+
+
+def test_an_unknown_model_goes_nowhere_else(running: Machine) -> None:
+    with ScriptedModel("never") as model:
+        config = configured(running, model).read_text()
+        words = (*LITELLM, "--queue-id=strict", f"--proxy-config-json={config}")
+        with running.spawn(*words) as worker:
+            worker.until_said("Ready", 300)
+            refused = running.run("exec", "--queue", "strict", "--yes", "--model=another", "go", timeout=SLOW_S)
+            assert refused.returncode == 1
+            assert "another" in refused.stderr
+            assert model.chats == []
+            # The command is killed: what it started ends, whatever it had no time to say.
+            worker.process.send_signal(signal.SIGKILL)
+            until(lambda: not litellm_of(running) and not running.workers(), "nothing is left", 60)
+    written = running.home / ".kubiya/run/strict/litellm.yaml"
+    assert written.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_an_upstream_refuses_is_said(running: Machine) -> None:
+    with ScriptedModel([error(401)] * 9) as model:
+        file = configured(running, model, litellm_settings={"num_retries": 0})
+        with running.spawn(*LITELLM, "--queue-id=refused", f"--proxy-config-file={file}") as worker:
+            worker.until_said("Ready", 300)
+            refused = running.run("exec", "--queue", "refused", "--yes", "go", timeout=SLOW_S)
+            assert refused.returncode == 1
+            assert KEY not in refused.stderr + refused.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--enable-local-proxy",), "needs a configuration: --proxy-config-file"),
+        (("--proxy-config-file=missing.yaml",), "--proxy-config-file needs --enable-local-proxy"),
+        (("--enable-local-proxy", "--proxy-config-file=missing.yaml"), "missing.yaml cannot be read"),
+        (("--enable-local-proxy", "--proxy-config-json={"), "neither YAML nor JSON"),
+        (("--enable-local-proxy", "--proxy-config-json={}"), "no model_list"),
+        (("--enable-local-proxy", "--proxy-config-file=a", "--proxy-config-json={}"), "contradict each other"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_stops_the_start(
+    running: Machine, words: tuple[str, ...], says: str
+) -> None:
+    refused = running.run("worker", "start", "--queue-id=bad", *words)
+    assert refused.returncode == CONFIGURATION, refused.stderr
+    assert says in refused.stderr
+    assert not running.workers() and not litellm_of(running)
+
+
+def test_a_litellm_that_does_not_start_says_why_and_leaves_nothing(running: Machine) -> None:
+    config = {"model_list": [{"model_name": "m", "litellm_params": {"model": "openai/x"}}]}
+    config["litellm_settings"] = {"callbacks": ["no_such_module.handler"]}
+    words = (*LITELLM, "--queue-id=broken", "-d", f"--proxy-config-json={json.dumps(config)}")
+    refused = running.run(*words, timeout=300)
+    assert refused.returncode != 0
+    assert "LiteLLM ended with status" in refused.stderr and "no_such_module" in refused.stderr
+    assert not running.workers() and not litellm_of(running)
