@@ -24,6 +24,8 @@ from kubiya_workers.control_plane.services.executions import Executions
 from kubiya_workers.control_plane.services.objects import ObjectStore
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.gateway.app import Gateway, router
+from kubiya_workers.gateway.config import upstreams_of
+from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
 from .call_log import CallLog
@@ -42,7 +44,7 @@ class Running:
 
 @asynccontextmanager
 async def control_plane(
-    settings: ServerSettings, temporal: Temporal, listener: socket.socket
+    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, listener: socket.socket
 ) -> AsyncGenerator[Running, None]:
     """A control plane that serves on `listener` for as long as the context lasts.
 
@@ -54,7 +56,7 @@ async def control_plane(
         stack.push_async_callback(database.close)
         first = await keys.ensure_admin(database, settings.paths, settings.accepted_key)
         await seeds.seed(database)
-        gateway = Gateway(settings.gateway)
+        gateway = Gateway(settings.gateway, upstreams_of(settings.gateway, models))
         stack.push_async_callback(gateway.close)
         await gateway.start()
         metrics = Metrics(settings.paths.server)

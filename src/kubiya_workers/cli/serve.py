@@ -23,7 +23,7 @@ from kubiya_workers.launchers.birth import CONFIGURATION
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.launchers.leave import leave
 from kubiya_workers.launchers.locks import FileLock
-from kubiya_workers.launchers.spec import ServerMode, ServerState, StartReport
+from kubiya_workers.launchers.spec import ConfiguredModels, ServerMode, ServerState, StartReport
 from kubiya_workers.observability import logs
 from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings import variables as v
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mode", type=ServerMode, choices=list(ServerMode), default=ServerMode.FOREGROUND)
     parser.add_argument("--host", help="the address to listen on; KUBIYA_SERVER_HOST, else 127.0.0.1")
     parser.add_argument("--port", type=int, help="the port; KUBIYA_SERVER_PORT, else 7466 or the next free one")
+    parser.add_argument("--llm-config", help="a LiteLLM configuration for the gateway; KUBIYA_LLM_CONFIG")
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
     return parser
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _start(options: argparse.Namespace) -> Start:
     source = Source.of_process()
-    settings = ServerSettings.of(source, host=options.host, port=options.port)
+    settings = ServerSettings.of(source, host=options.host, port=options.port, llm_config=options.llm_config)
     state.prepare(settings.paths)
     exact = options.port is not None or bool(source.environ.get(v.SERVER_PORT.name))
     return Start(settings, options.mode, exact, options.report_fd, options.lock_fd)
@@ -134,9 +135,10 @@ async def _serve(start: Start) -> None:
         listener = ports.listen(settings.host, settings.port, exactly=start.exact_port)
         stack.callback(listener.close)
         temporal = await stack.enter_async_context(_temporal(settings, guard))
+        models = await stack.enter_async_context(_models(settings, guard))
         from .composition import control_plane  # loaded while Temporal starts: this is most of our own start
 
-        running = await stack.enter_async_context(control_plane(settings, temporal, listener))
+        running = await stack.enter_async_context(control_plane(settings, temporal, models, listener))
         lifetime.say_up(running.url, running.temporal)
         stack.callback(state.clear, settings.paths)
         _announce(start, lifetime.state, running.first_key)
@@ -161,6 +163,24 @@ async def _temporal(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Te
     )
     async with server.starting() as address:
         yield Temporal(address, server.check)
+
+
+@asynccontextmanager
+async def _models(settings: ServerSettings, guard: Guard) -> AsyncGenerator[ConfiguredModels | None]:
+    """What is configured for the gateway, with a LiteLLM where one is needed."""
+    if settings.gateway.config is None and not settings.gateway.translated:
+        yield None
+        return
+    from kubiya_workers.launchers.litellm import for_gateway  # most control planes need none of it
+
+    config = for_gateway.configured(settings.gateway, Source.of_process().environ)
+    if config is None:
+        yield None
+    elif for_gateway.is_plain(config):
+        yield ConfiguredModels(config.content["model_list"], None)
+    else:
+        async with for_gateway.running(settings.paths, config, guard) as access:
+            yield ConfiguredModels(config.content["model_list"], access)
 
 
 def _announce(start: Start, up: ServerState, first_key: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -18,7 +18,7 @@ from kubiya_workers.settings.server import GatewaySettings
 
 from . import offline
 from .catalogue import Catalogue, Target
-from .config import Upstream, entries_of
+from .config import Upstream, upstreams_of
 from .exchange import ClientLeft, key_of, read_body, send_json, send_refusal, send_start, while_connected
 from .forward import Call, forward, http_client
 
@@ -37,9 +37,12 @@ class Meter(Protocol):
 class Gateway:
     """The upstreams of one control plane and the connections to them. Used inside a running event loop."""
 
-    def __init__(self, settings: GatewaySettings, *, read_timeout_s: float = 600.0) -> None:
+    def __init__(
+        self, settings: GatewaySettings, upstreams: Sequence[Upstream] | None = None, *, read_timeout_s: float = 600.0
+    ) -> None:
         self._http = http_client(read_timeout_s)
-        self.catalogue = Catalogue(tuple(map(Upstream.of, entries_of(settings))), settings.model, self._http)
+        chosen = upstreams_of(settings) if upstreams is None else upstreams
+        self.catalogue = Catalogue(tuple(chosen), settings.model, self._http)
 
     async def start(self) -> None:
         """Begin to look for models; returns at once."""

@@ -78,12 +78,13 @@ class Catalogue:
     async def list(self) -> list[Model]:
         """Every model that can be called by name, the default one first marked `recommended`; offline comes last."""
         self._refresh_if_older(_FRESH_S)
-        if len(self._listings) < len(self._upstreams):
+        if any(not upstream.models and upstream.name not in self._listings for upstream in self._upstreams):
             await self.settled()
         default, found = self.default(), dict[str, str]()
         for upstream in self._upstreams:
             for name in filter(_is_chat, self._names(upstream)):
-                found.setdefault(name, upstream.name)
+                named = upstream.models.get(name)
+                found.setdefault(name, named.provider if named else upstream.name)
         if default not in (DEFAULT_ALIAS, OFFLINE_MODEL):
             found = {default: found.get(default, self._upstreams[0].name), **found}
         found[OFFLINE_MODEL] = "kubiya"
@@ -162,7 +163,10 @@ class Catalogue:
         asked = (self._catch_all,) if self._catch_all and not self._names(self._catch_all) else self._upstreams
         for upstream in asked:
             if name in self._names(upstream):
-                return Target(name, upstream)
+                return Target(upstream.model_of(name) or name, upstream)
+        for upstream in self._upstreams:
+            if (model := upstream.model_of(name)) is not None:
+                return Target(model, upstream)
         provider, _, rest = name.partition("/")
         for upstream in self._upstreams:
             if rest and provider == upstream.name and not upstream.catch_all and self._may_have(upstream, rest):
@@ -178,6 +182,8 @@ class Catalogue:
         return name in names or (not names and upstream.expected and listing is not None)
 
     def _names(self, upstream: Upstream) -> tuple[str, ...]:
+        if upstream.models:
+            return tuple(name for name in upstream.models if "*" not in name)
         listing = self._listings.get(upstream.name)
         return listing.names if listing is not None else ()
 
@@ -191,7 +197,7 @@ class Catalogue:
             self._look = asyncio.get_running_loop().create_task(self._look_at_all())
 
     async def _look_at_all(self) -> None:
-        await asyncio.gather(*map(self._look_at, self._upstreams))
+        await asyncio.gather(*(self._look_at(upstream) for upstream in self._upstreams if not upstream.models))
 
     async def _look_at(self, upstream: Upstream) -> None:
         """Fetch one list. A list once known is kept when its server fails to repeat it, unless it was only found."""

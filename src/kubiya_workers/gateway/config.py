@@ -1,39 +1,33 @@
-"""The models that the gateway is configured with, in the shape of LiteLLM's `model_list`.
+"""Where the models of the gateway are, from its settings and from a LiteLLM configuration."""
 
-An entry whose provider speaks the OpenAI protocol is forwarded by the gateway itself. The shape is LiteLLM's so that
-its configuration files can be read as they are, and other providers served by a LiteLLM proxy as one more upstream.
-"""
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import urlsplit
 
+from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import GatewaySettings
+from kubiya_workers.settings.source import Source
 
 _OLLAMA_PORT = 11434
+_REFERENCE = "os.environ/"
 
 
 @dataclass(frozen=True)
-class LiteLLMParams:
-    """`model` is `provider/name`, and `provider/*` stands for every name."""
+class Named:
+    """A model with a name of the configuration's: who provides it, and what the upstream calls it."""
 
+    provider: str
     model: str
-    api_base: str
-    api_key: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One entry of `model_list`: requests for `model_name` go to `litellm_params`; `*` stands for any name."""
-
-    model_name: str
-    litellm_params: LiteLLMParams
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """One OpenAI-compatible server. `name` is its provider; `catch_all` when it takes any model name unchanged.
+    """One OpenAI-compatible server. `catch_all` when it takes any model name unchanged.
 
-    `expected` is false for one that is only looked for: it may well not be there.
+    `expected` is false for one that is only looked for: it may well not be there. `models` are those that a
+    configuration names; then the server is not asked which it has. A name may be a pattern: `anthropic/*`.
     """
 
     name: str
@@ -41,24 +35,56 @@ class Upstream:
     api_key: str | None = field(default=None, repr=False)
     catch_all: bool = False
     expected: bool = True
+    models: Mapping[str, Named] = field(default_factory=dict[str, Named])
 
-    @classmethod
-    def of(cls, entry: ModelEntry) -> "Upstream":
-        params, catch_all = entry.litellm_params, entry.model_name == "*"
-        name = "custom" if catch_all else entry.model_name.split("/", 1)[0]
-        return cls(name, params.api_base, params.api_key, catch_all=catch_all, expected=name != "ollama")
+    def model_of(self, name: str) -> str | None:
+        """What it calls the model that people ask for by `name`; None when no pattern or name of its own fits."""
+        if (named := self.models.get(name)) is not None:
+            return named.model
+        return name if any("*" in pattern and fnmatchcase(name, pattern) for pattern in self.models) else None
 
 
-def entries_of(settings: GatewaySettings) -> tuple[ModelEntry, ...]:
-    """The entries that the settings ask for, in the order in which they are preferred."""
-    entries: list[ModelEntry] = []
+def upstreams_of(settings: GatewaySettings, configured: ConfiguredModels | None = None) -> list[Upstream]:
+    """The upstreams, in the order in which they are preferred. With a configuration, it alone names the models."""
+    found = _configured(configured) if configured else []
+    if settings.config is not None:
+        return found
     if settings.base_url:
-        entries.append(ModelEntry("*", LiteLLMParams("openai/*", api_base(settings.base_url), settings.api_key)))
+        found.append(Upstream("custom", api_base(settings.base_url), settings.api_key, catch_all=True))
     if settings.openai_api_key:
-        params = LiteLLMParams("openai/*", api_base(settings.openai_base_url), settings.openai_api_key)
-        entries.append(ModelEntry("openai/*", params))
-    entries.append(ModelEntry("ollama/*", LiteLLMParams("openai/*", ollama_base(settings.ollama_host))))
-    return tuple(entries)
+        found.append(Upstream("openai", api_base(settings.openai_base_url), settings.openai_api_key))
+    found += [Upstream(provider.name, provider.base_url, provider.api_key) for provider in settings.compatible]
+    found.append(Upstream("ollama", ollama_base(settings.ollama_host), expected=False))
+    return found
+
+
+def _configured(configured: ConfiguredModels) -> list[Upstream]:
+    if configured.litellm is not None:
+        access = configured.litellm
+        models = {
+            str(entry["model_name"]): Named(_provider(entry), str(entry["model_name"])) for entry in configured.entries
+        }
+        return [Upstream("litellm", access.url, access.key, models=models)]
+    return list(map(_plain, configured.entries))
+
+
+def _plain(entry: Mapping[str, Any]) -> Upstream:
+    name, params = str(entry["model_name"]), entry["litellm_params"]
+    model = str(params["model"]).partition("/")[2]
+    return Upstream(
+        name, _value(params["api_base"]), _value(params.get("api_key")) or None, models={name: Named("openai", model)}
+    )
+
+
+def _provider(entry: Mapping[str, Any]) -> str:
+    return str(entry["litellm_params"]["model"]).partition("/")[0]
+
+
+def _value(text: str | None) -> str:
+    """A value of the configuration, from the environment where it refers to that."""
+    if text is not None and text.startswith(_REFERENCE):
+        return Source.of_process().environ.get(text.removeprefix(_REFERENCE), "")
+    return text or ""
 
 
 def api_base(url: str) -> str:

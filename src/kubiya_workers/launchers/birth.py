@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -23,13 +24,15 @@ CONFIGURATION = "configuration"
 """The code of a report whose reason is a setting."""
 STARTED = "started"
 
-_UP_WITHIN_S = 60.0
+_UP_WITHIN_S = 150.0
 
 
 async def give_birth(
-    settings: ClientSettings, mode: ServerMode, lock: FileLock, *, host: str | None, port: int | None
+    settings: ClientSettings, mode: ServerMode, lock: FileLock, words: Sequence[str] = ()
 ) -> StartReport:
-    """Start the server of this home. `lock` is the home's server lock, taken: the new process inherits it.
+    """Start the server of this home, told `words`.
+
+    `lock` is the home's server lock, taken: the new process inherits it.
 
     Raises:
         BadSetting, Refusal: what the server reported, or, when it died without a word, the end of its log.
@@ -37,7 +40,7 @@ async def give_birth(
     log = files.open_log(settings.paths)
     try:
         since = os.fstat(log).st_size
-        report = await _run(settings, mode, lock, log, _bound(host, port))
+        report = await _run(settings, mode, lock, log, words)
     finally:
         os.close(log)
     if report is None:
@@ -52,10 +55,10 @@ async def give_birth(
 
 
 async def _run(
-    settings: ClientSettings, mode: ServerMode, lock: FileLock, log: int, bound: list[str]
+    settings: ClientSettings, mode: ServerMode, lock: FileLock, log: int, words: Sequence[str]
 ) -> StartReport | None:
     reading, writing = os.pipe()
-    command = [sys.executable, "-P", "-m", "kubiya_workers.cli.serve", "--mode", mode, *bound]
+    command = [sys.executable, "-P", "-m", "kubiya_workers.cli.serve", "--mode", mode, *words]
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own would end its child with the event loop
             [*command, "--report-fd", str(writing), "--lock-fd", str(lock.descriptor)],
@@ -109,10 +112,6 @@ def _raised(report: StartReport) -> Refusal | BadSetting:
         return BadSetting(report.detail)
     kinds = {kind.code: kind for kind in REFUSALS.values()}
     return kinds.get(report.code, Unavailable)(report.detail, fix=report.fix)
-
-
-def _bound(host: str | None, port: int | None) -> list[str]:
-    return [*(("--host", host) if host else ()), *(("--port", str(port)) if port is not None else ())]
 
 
 def _environment(settings: ClientSettings) -> dict[str, str]:

@@ -17,19 +17,21 @@ from contextlib import asynccontextmanager
 from kubiya_workers.contracts.errors import Unauthorized, Unavailable
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.paths import Paths
+from kubiya_workers.settings.server import GatewaySettings
+from kubiya_workers.settings.source import Source
 
 from . import state as files
 from .birth import STARTED, give_birth
 from .guard import end_group
 from .locks import FileLock
 from .probe import status_of
-from .spec import Endpoint, ServerMode, ServerState, StartReport
+from .spec import Endpoint, ServerFlags, ServerMode, ServerState, StartReport
 
 __all__ = ["Endpoint", "ServerState", "start_daemon", "status", "stop", "use"]
 
 Progress = Callable[[str], None]
 
-_UP_WITHIN_S = 60.0
+_UP_WITHIN_S = 150.0
 _DOWN_WITHIN_S = 10.0
 _POLL_S = 0.01
 
@@ -65,10 +67,8 @@ async def use(settings: ClientSettings, *, start: bool, progress: Progress) -> A
         users.close()
 
 
-async def start_daemon(
-    settings: ClientSettings, *, host: str | None = None, port: int | None = None, progress: Progress
-) -> Endpoint:
-    """A server that stays; an on-demand one that runs is told to stay.
+async def start_daemon(settings: ClientSettings, *, flags: ServerFlags | None = None, progress: Progress) -> Endpoint:
+    """A server that stays; an on-demand one that runs is told to stay. `flags` are what a new process is told.
 
     Raises:
         Unavailable, BadSetting, Unauthorized: as for `use`.
@@ -77,7 +77,7 @@ async def start_daemon(
     files.prepare(paths)
     users = await _join(paths)
     try:
-        report = await _find_or_start(settings, ServerMode.DAEMON, progress, host=host, port=port)
+        report = await _find_or_start(settings, ServerMode.DAEMON, progress, flags=flags)
         if report.state is not None and report.state.mode is ServerMode.ON_DEMAND:
             await _promote(paths, report.state)
         return await _endpoint(settings, report)
@@ -123,8 +123,7 @@ async def _find_or_start(
     mode: ServerMode,
     progress: Progress,
     *,
-    host: str | None = None,
-    port: int | None = None,
+    flags: ServerFlags | None = None,
 ) -> StartReport:
     """The state of the running server, or of the one that was started; `detail` is set when it was."""
     paths = settings.paths
@@ -137,8 +136,10 @@ async def _find_or_start(
             if state is not None and await status_of(state.url, "/livez") == 200:
                 return StartReport(state=state)
             if lock.exclusively():
+                told = flags or ServerFlags()
+                await _prepare_models(settings, told, progress)
                 progress("Starting the control plane")
-                return await give_birth(settings, mode, lock, host=host, port=port)
+                return await give_birth(settings, mode, lock, told.words)
             # Another command starts it, or it is being restarted: its state file says when it is up.
             await asyncio.sleep(_POLL_S)
     finally:
@@ -146,6 +147,23 @@ async def _find_or_start(
     raise Unavailable(
         "the control plane of this home runs but does not answer", fix=f"see {paths.server_log}; kubiya server stop"
     )
+
+
+async def _prepare_models(settings: ClientSettings, flags: ServerFlags, progress: Progress) -> None:
+    """What takes long to install is installed here, where somebody can be told of it.
+
+    Raises:
+        BadSetting: it cannot be installed, or the models' configuration cannot be used.
+    """
+    config = str(flags.llm_config) if flags.llm_config else None
+    gateway = GatewaySettings.of(Source.of_process(), config=config)
+    if gateway.config is None and not gateway.translated:
+        return
+    from .litellm import for_gateway, install
+
+    if for_gateway.needed(gateway):
+        await install.prepare(settings.paths, progress=progress)
+        progress("LiteLLM takes several seconds to start")
 
 
 async def _endpoint(settings: ClientSettings, report: StartReport) -> Endpoint:

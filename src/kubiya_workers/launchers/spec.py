@@ -1,9 +1,10 @@
 """What is to be started, and what a started server says of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from kubiya_workers.contracts.wire import Timestamp, Wire
 
@@ -61,6 +62,29 @@ class ModelAccess:
     key: str = field(repr=False)
     default_model: str | None = None
     hidden: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ConfiguredModels:
+    """A `model_list` of LiteLLM's, and the LiteLLM that serves it; None where each model's server is called itself."""
+
+    entries: Sequence[Mapping[str, Any]]
+    litellm: ModelAccess | None
+
+
+@dataclass(frozen=True)
+class ServerFlags:
+    """What a control plane's process is told on its command line; None leaves it to its environment."""
+
+    host: str | None = None
+    port: int | None = None
+    llm_config: Path | None = None
+
+    @property
+    def words(self) -> list[str]:
+        config = self.llm_config.absolute() if self.llm_config else None
+        given = {"--host": self.host, "--port": self.port, "--llm-config": config}
+        return [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 
 @dataclass(frozen=True)

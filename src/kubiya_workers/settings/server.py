@@ -1,6 +1,7 @@
 """What a control plane is built with."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import variables as v
 from .paths import Paths
@@ -44,9 +45,33 @@ class TemporalSettings:
         )
 
 
+COMPATIBLE = (
+    (v.MISTRAL_API_KEY, "mistral", "https://api.mistral.ai/v1"),
+    (v.GROQ_API_KEY, "groq", "https://api.groq.com/openai/v1"),
+    (v.GEMINI_API_KEY, "gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    (v.OPENROUTER_API_KEY, "openrouter", "https://openrouter.ai/api/v1"),
+)
+"""Providers whose API is OpenAI's, with the addresses that they document."""
+THROUGH_LITELLM = (
+    ("anthropic", (v.ANTHROPIC_API_KEY,)),
+    ("azure", (v.AZURE_API_KEY, v.AZURE_API_BASE)),
+    ("bedrock", (v.BEDROCK_API_KEY,)),
+)
+"""Those whose API is another, with what must be set for them."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider of models whose API is OpenAI's."""
+
+    name: str
+    base_url: str
+    api_key: str = field(repr=False)
+
+
 @dataclass(frozen=True)
 class GatewaySettings:
-    """Which upstream serves model calls; with none of them, the built-in offline model does."""
+    """Which upstreams serve model calls; with none of them, the built-in offline model does."""
 
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
@@ -54,11 +79,20 @@ class GatewaySettings:
     openai_api_key: str | None = field(default=None, repr=False)
     openai_base_url: str = v.OPENAI_BASE_URL.default
     ollama_host: str = v.OLLAMA_HOST.default
+    config: Path | None = None
+    """A LiteLLM configuration: with it, no provider is taken from the environment."""
+    compatible: tuple[Provider, ...] = ()
+    translated: tuple[str, ...] = ()
+    """Names of the providers that need LiteLLM."""
 
     @classmethod
-    def of(cls, source: Source) -> "GatewaySettings":
-        ollama = source.get(v.OLLAMA_HOST)
+    def of(cls, source: Source, *, config: str | None = None) -> "GatewaySettings":
+        ollama, named = source.get(v.OLLAMA_HOST), source.get(v.LLM_CONFIG, config)
+        keys = [(name, base, source.get(variable)) for variable, name, base in COMPATIBLE]
         return cls(
+            config=Path(named).expanduser() if named else None,
+            compatible=tuple(Provider(name, base, key) for name, base, key in keys if key),
+            translated=tuple(name for name, needed in THROUGH_LITELLM if all(map(source.get, needed))),
             base_url=source.get(v.LLM_BASE_URL) or None,
             api_key=source.get(v.LLM_API_KEY) or None,
             model=source.get(v.LLM_MODEL) or None,
@@ -85,7 +119,9 @@ class ServerSettings:
     log_format: str = "text"
 
     @classmethod
-    def of(cls, source: Source, *, host: str | None = None, port: int | None = None) -> "ServerSettings":
+    def of(
+        cls, source: Source, *, host: str | None = None, port: int | None = None, llm_config: str | None = None
+    ) -> "ServerSettings":
         return cls(
             paths=Paths.of(source),
             host=source.get(v.SERVER_HOST, host),
@@ -93,7 +129,7 @@ class ServerSettings:
             database_url=source.get(v.DATABASE_URL) or None,
             temporal=TemporalSettings.of(source),
             temporal_port=source.get(v.TEMPORAL_PORT),
-            gateway=GatewaySettings.of(source),
+            gateway=GatewaySettings.of(source, config=llm_config),
             accepted_key=source.get(v.API_KEY) or None,
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),

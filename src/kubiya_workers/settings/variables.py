@@ -103,6 +103,23 @@ TEMPORAL_PORT = Variable("KUBIYA_TEMPORAL_PORT", "The port the embedded Temporal
 LLM_BASE_URL = Variable("KUBIYA_LLM_BASE_URL", "Any OpenAI-compatible server to send model calls to.", "", url)
 LLM_API_KEY = Variable("KUBIYA_LLM_API_KEY", "The key for KUBIYA_LLM_BASE_URL.", "", text, secret=True)
 LLM_MODEL = Variable("KUBIYA_LLM_MODEL", "The default model of the gateway.", "", text)
+LLM_CONFIG = Variable("KUBIYA_LLM_CONFIG", "A LiteLLM configuration for the gateway: YAML or JSON.", "", text)
+MISTRAL_API_KEY = Variable("MISTRAL_API_KEY", "Offer Mistral's models, as mistral/NAME.", "", text, secret=True)
+GROQ_API_KEY = Variable("GROQ_API_KEY", "Offer Groq's models, as groq/NAME.", "", text, secret=True)
+GEMINI_API_KEY = Variable("GEMINI_API_KEY", "Offer Google's models, as gemini/NAME.", "", text, secret=True)
+OPENROUTER_API_KEY = Variable(
+    "OPENROUTER_API_KEY", "Offer OpenRouter's models, as openrouter/NAME.", "", text, secret=True
+)
+ANTHROPIC_API_KEY = Variable(
+    "ANTHROPIC_API_KEY", "Offer Anthropic's models, as anthropic/NAME, through LiteLLM.", "", text, secret=True
+)
+AZURE_API_KEY = Variable(
+    "AZURE_API_KEY", "Offer Azure's deployments, as azure/NAME, through LiteLLM.", "", text, secret=True
+)
+AZURE_API_BASE = Variable("AZURE_API_BASE", "Where Azure's deployments are reached.", "", url)
+BEDROCK_API_KEY = Variable(
+    "AWS_BEARER_TOKEN_BEDROCK", "Offer Bedrock's models, as bedrock/NAME, through LiteLLM.", "", text, secret=True
+)
 OPENAI_API_KEY = Variable("OPENAI_API_KEY", "Offer OpenAI's models.", "", text, secret=True)
 OPENAI_BASE_URL = Variable("OPENAI_BASE_URL", "Where OpenAI's models are reached.", "https://api.openai.com/v1", url)
 OLLAMA_HOST = Variable("OLLAMA_HOST", "Where an Ollama is looked for.", "http://127.0.0.1:11434", text)
@@ -164,6 +181,15 @@ ALL: tuple[AnyVariable, ...] = (
     LLM_BASE_URL,
     LLM_API_KEY,
     LLM_MODEL,
+    LLM_CONFIG,
+    MISTRAL_API_KEY,
+    GROQ_API_KEY,
+    GEMINI_API_KEY,
+    OPENROUTER_API_KEY,
+    ANTHROPIC_API_KEY,
+    AZURE_API_KEY,
+    AZURE_API_BASE,
+    BEDROCK_API_KEY,
     OPENAI_API_KEY,
     OPENAI_BASE_URL,
     OLLAMA_HOST,

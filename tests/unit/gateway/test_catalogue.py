@@ -7,7 +7,7 @@ from tests.unit.gateway.serving import NOWHERE
 from kubiya_workers.contracts.errors import NotFound, Unavailable
 from kubiya_workers.contracts.models import OFFLINE_MODEL
 from kubiya_workers.gateway.catalogue import DEFAULT_ALIAS, PREFERRED, Catalogue
-from kubiya_workers.gateway.config import Upstream, api_base, entries_of, ollama_base
+from kubiya_workers.gateway.config import api_base, ollama_base, upstreams_of
 from kubiya_workers.gateway.forward import http_client
 from kubiya_workers.settings.server import GatewaySettings
 from kubiya_workers.testing import ScriptedModel
@@ -21,7 +21,7 @@ class _Open:
 
     async def __aenter__(self) -> Catalogue:
         self._http: httpx.AsyncClient = http_client(5)
-        upstreams = tuple(map(Upstream.of, entries_of(self._settings)))
+        upstreams = tuple(upstreams_of(self._settings))
         self._catalogue = Catalogue(upstreams, self._settings.model, self._http)
         self._catalogue.start()
         await self._catalogue.settled()
@@ -65,7 +65,7 @@ async def test_the_configured_default_wins_and_is_listed() -> None:
 async def test_before_the_first_look_the_default_is_an_alias_that_a_call_resolves() -> None:
     with ScriptedModel(models=("llama",)) as server:
         http = http_client(5)
-        upstreams = tuple(map(Upstream.of, entries_of(GatewaySettings(ollama_host=server.url.removesuffix("/v1")))))
+        upstreams = tuple(upstreams_of(GatewaySettings(ollama_host=server.url.removesuffix("/v1"))))
         catalogue = Catalogue(upstreams, None, http)
         catalogue.start()
         assert catalogue.default() == DEFAULT_ALIAS

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import kubiya_workers
-from kubiya_workers.launchers import environment
+from kubiya_workers.launchers import environment, uv
 from kubiya_workers.launchers.environment import prepare
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
@@ -78,7 +78,7 @@ async def test_nothing_changed_means_nothing_is_done(paths: Paths, monkeypatch: 
     async def never(*words: str) -> None:
         raise AssertionError(f"uv was run: {words}")
 
-    monkeypatch.setattr(environment, "_uv", never)
+    monkeypatch.setattr(environment, "uv", never)
     await prepare(paths, QUEUE, progress=said)
     assert (paths.venv(QUEUE) / ".kubiya.json").stat().st_mtime_ns == before
 
@@ -175,7 +175,7 @@ async def test_requirements_that_are_no_text(paths: Paths) -> None:
 async def test_uv_is_given_no_secret(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBIYA_API_KEY", "not-for-uv")
     monkeypatch.setenv("UV_INDEX_URL", "https://packages.example/simple")
-    given = environment._uv_environment()  # pyright: ignore[reportPrivateUsage]
+    given = uv._environment()  # pyright: ignore[reportPrivateUsage]
     assert "not-for-uv" not in given.values()
     assert given["UV_INDEX_URL"] == "https://packages.example/simple"
 

@@ -15,7 +15,7 @@ import pytest
 from kubiya_workers.contracts.errors import Refusal, Unavailable
 from kubiya_workers.launchers import probe, server
 from kubiya_workers.launchers.guard import start_time
-from kubiya_workers.launchers.spec import ServerMode, ServerState
+from kubiya_workers.launchers.spec import ServerFlags, ServerMode, ServerState
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
@@ -147,7 +147,7 @@ async def test_a_killed_server_takes_its_children_along_and_is_replaced(paths: P
 async def test_a_daemon_stays_until_it_is_stopped_and_shows_its_first_key_once(paths: Paths) -> None:
     port = free_port()
     async with asyncio.timeout(LIMIT_S):
-        first = await server.start_daemon(settings(paths), port=port, progress=quiet)
+        first = await server.start_daemon(settings(paths), flags=ServerFlags(port=port), progress=quiet)
         assert first.started
         assert first.url == f"http://127.0.0.1:{port}"
         assert first.first_key == first.key
@@ -192,7 +192,7 @@ async def test_none_running_and_none_wanted_is_unavailable(paths: Paths) -> None
 
 async def test_a_port_in_use_is_said(paths: Paths) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(BadSetting, match="in use"):
-        await server.start_daemon(settings(paths), port=holder.getsockname()[1], progress=quiet)
+        await server.start_daemon(settings(paths), flags=ServerFlags(port=holder.getsockname()[1]), progress=quiet)
     assert server.status(paths) is None
 
 

@@ -1,9 +1,11 @@
 """`kubiya server`."""
 
+from pathlib import Path
+
 import click
 
 from kubiya_workers.launchers import server
-from kubiya_workers.launchers.spec import Endpoint, ServerState
+from kubiya_workers.launchers.spec import Endpoint, ServerFlags, ServerState
 
 from .. import talk
 from ..ages import age
@@ -29,13 +31,29 @@ def group() -> None:
 @click.option("--foreground", is_flag=True, help="Stay in this terminal and log to it.")
 @click.option("--host", help="The address to listen on; loopback without it.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port to listen on; 7466 or the next free without it.")
+@click.option(
+    "--llm-config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A LiteLLM configuration for the gateway: YAML or JSON.",
+)
 @output_option
-def start(output: Format, foreground: bool, host: str | None, port: int | None) -> None:
-    """Start it, and leave it running."""
+def start(output: Format, foreground: bool, host: str | None, port: int | None, llm_config: Path | None) -> None:
+    """Start it, and leave it running.
+
+    Models are those of --llm-config, or else of the provider keys in its environment. A LiteLLM is started beside it
+    only when one of them needs that.
+
+    \b
+    kubiya server start
+    kubiya server start --llm-config ./litellm_config.yaml
+    """
+    flags = ServerFlags(host, port, llm_config)
     if foreground:
-        _become_server(host, port)
+        from ..serve import main  # the control plane itself: the heaviest import there is
+
+        main(["--mode", "foreground", *flags.words])
     known = settings()
-    endpoint = run(server.start_daemon(known, host=host, port=port, progress=talk.note))
+    endpoint = run(server.start_daemon(known, flags=flags, progress=talk.note))
     show_plain({"url": endpoint.url, "started": endpoint.started}, output, _started(endpoint))
     if endpoint.first_key is not None:
         talk.say(f"Admin key, shown once: {endpoint.first_key}\nIt is also in {known.paths.credentials}")
@@ -59,15 +77,6 @@ def stop(timeout: float) -> None:
     """Stop it. Runs go on when it is started again."""
     stopped = run(server.stop(settings().paths, timeout))
     talk.say("Stopped the control plane." if stopped else "No control plane runs on this machine.")
-
-
-def _become_server(host: str | None, port: int | None) -> None:
-    from ..serve import main  # the control plane itself: the heaviest import there is
-
-    words = ["--mode", "foreground"]
-    words += ["--host", host] if host is not None else []
-    words += ["--port", str(port)] if port is not None else []
-    main(words)
 
 
 def _started(endpoint: Endpoint) -> str:
