@@ -32,7 +32,7 @@ def litellm_of(machine: Machine) -> list[psutil.Process]:
 
 
 def configuration(model: ScriptedModel, **more: object) -> dict[str, Any]:
-    params = {"model": "openai/theirs", "api_base": model.url, "api_key": "os.environ/UPSTREAM_KEY"}
+    params = {"model": "openai/gpt-5-mini", "api_base": model.url, "api_key": "os.environ/UPSTREAM_KEY"}
     return {"model_list": [{"model_name": "mine", "litellm_params": params}], **more}
 
 
@@ -89,10 +89,20 @@ def test_compatible_servers_are_called_without_a_litellm(tmp_path: Path) -> None
         with Gateway(machine) as gateway:
             assert gateway.chat().json()["choices"][0]["message"]["content"] == "hello"
         (request,) = model.chats
-        assert request.body["model"] == "theirs"
+        assert request.body["model"] == "gpt-5-mini"
         assert request.headers["authorization"] == f"Bearer {KEY}"
         models: Any = machine.json("model", "list")
         assert [m["id"] for m in models] == ["mine", "kubiya/offline"]
+        assert models[0]["pricing"]["input"] > 0 and models[0]["capabilities"]["context_length"] > 100_000
+
+        tested: Any = machine.json("model", "test", "mine")
+        assert tested["answer"] == "hello" and tested["cost_usd"] > 0
+        assert machine.run("model", "test", "another").returncode == 4
+        done = machine.run("exec", "--local", "--yes", "--model=mine", "go")
+        assert done.returncode == 0, done.stderr
+        (run,) = machine.json("execution", "list")  # type: ignore[misc]
+        assert run["usage"]["cost_usd"] > 0
+        assert "$" in machine.run("execution", "get", run["id"]).stdout
 
 
 SCRIPT = {

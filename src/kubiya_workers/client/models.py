@@ -1,14 +1,29 @@
 """Models, as the gateway of the control plane offers them."""
 
+import time
+
 from pydantic import TypeAdapter
 
-from kubiya_workers.contracts.models import Model
+from kubiya_workers.contracts.chat import usage_of
+from kubiya_workers.contracts.messages import Price
+from kubiya_workers.contracts.models import Model, ModelTest
+from kubiya_workers.contracts.wire import Wire
 
 from .connection import Connection
+from .errors import refusal_of
 from .paths import part
 
 _ONE = TypeAdapter(Model)
 _MANY = TypeAdapter(list[Model])
+
+
+_FEW = 16
+
+
+class _Call(Wire):
+    model: str
+    messages: tuple[dict[str, str], ...]
+    max_tokens: int
 
 
 class Models:
@@ -20,6 +35,21 @@ class Models:
 
     async def get(self, model: str) -> Model:
         return await self._connection.get(f"/models/{part(model, slashes=True)}", _ONE)
+
+    async def test(self, model: str) -> ModelTest:
+        """One tiny call. Raises what the gateway refuses it with."""
+        known, began = await self.get(model), time.perf_counter()
+        asked = _Call(model=known.value, messages=({"role": "user", "content": "Say: ok"},), max_tokens=_FEW)
+        url = f"{self._connection.url}/v1/chat/completions"
+        response = await self._connection.ask("POST", url, asked)
+        latency = (time.perf_counter() - began) * 1000
+        if response.status_code >= 400:
+            raise refusal_of(response)
+        fields = response.json()
+        price = Price.model_validate(known.pricing) if known.pricing else None
+        usage = usage_of(fields.get("usage")).priced(price)
+        said = str(fields["choices"][0]["message"].get("content") or "")
+        return ModelTest(model=model, answer=said, latency_ms=latency, usage=usage, cost_usd=usage.cost_usd or None)
 
     async def default(self) -> Model:
         """The model of an execution that names none."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from .events import RunEvent
 from .ids import ExecutionId
-from .messages import AssistantMessage, Message, Usage
+from .messages import AssistantMessage, Message, Price, Usage
 from .tools import ToolRequest, ToolSpec, ToolStatus
 from .wire import Wire
 
@@ -34,6 +34,7 @@ class ModelCall(Wire):
     has_secrets: bool = False
     model_is_default: bool = False
     """Nobody asked for this model: a worker with a gateway of its own may use its default instead."""
+    price: Price | None = None
 
 
 class ModelReply(Wire):

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from .ids import AgentId, EnvironmentId, SkillId
+from .messages import Price
 from .tools import ToolSpec
 from .wire import JsonObject, Timestamp, Wire
 
@@ -97,6 +98,8 @@ class AgentSpec(Wire):
     system_prompt: str = ""
     model: str
     model_is_default: bool = False
+    price: Price | None = None
+    """Of its model, when it was submitted."""
     tools: tuple[ToolSpec, ...] = ()
     limits: Limits = Limits()
     temperature: float | None = None

@@ -41,6 +41,16 @@ class ToolMessage(Wire):
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
 
 
+class Price(Wire):
+    """US dollars for a million tokens, as the provider's list said at `as_of`; `cached` for input tokens that the
+    provider had in its cache."""
+
+    input: float
+    output: float
+    cached: float
+    as_of: str
+
+
 class Usage(Wire):
     """Tokens and money of one or several model calls."""
 
@@ -49,6 +59,14 @@ class Usage(Wire):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd: float = 0.0
+
+    def priced(self, price: Price | None) -> "Usage":
+        """With its cost, unless whoever served the model said it, or no price is known."""
+        if price is None or self.cost_usd:
+            return self
+        fresh = max(0, self.input_tokens - self.cached_tokens)
+        cost = fresh * price.input + self.cached_tokens * price.cached + self.output_tokens * price.output
+        return self.model_copy(update={"cost_usd": cost / 1_000_000})
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(

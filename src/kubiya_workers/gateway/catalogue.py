@@ -11,9 +11,11 @@ import httpx
 from pydantic_core import from_json
 
 from kubiya_workers.contracts.errors import NotFound, Unavailable
+from kubiya_workers.contracts.messages import Price
 from kubiya_workers.contracts.models import OFFLINE_MODEL, Model
 
 from .config import Upstream
+from .prices import capabilities_of, price_of
 
 DEFAULT_ALIAS = "kubiya/default"
 """Names whichever model is the default when the call is made."""
@@ -88,7 +90,14 @@ class Catalogue:
         if default not in (DEFAULT_ALIAS, OFFLINE_MODEL):
             found = {default: found.get(default, self._upstreams[0].name), **found}
         found[OFFLINE_MODEL] = "kubiya"
-        return [_model(name, provider, order, default) for order, (name, provider) in enumerate(found.items())]
+        return [
+            _model(name, provider, order, default, self._listed(name), self.price_of(name))
+            for order, (name, provider) in enumerate(found.items())
+        ]
+
+    def _listed(self, name: str) -> str:
+        named = next((upstream.models[name] for upstream in self._upstreams if name in upstream.models), None)
+        return named.listed if named else name
 
     def default(self) -> str:
         """The model for those who name none."""
@@ -118,6 +127,13 @@ class Catalogue:
         except Unavailable:
             return True
         return True
+
+    def price_of(self, name: str) -> Price | None:
+        """What the list says that a model costs; None when it says nothing."""
+        for upstream in self._upstreams:
+            if (named := upstream.models.get(name)) is not None:
+                return price_of(named.listed)
+        return price_of(name)
 
     def nearest(self, name: str) -> Sequence[str]:
         """Up to three names that look like this one."""
@@ -236,7 +252,8 @@ def _is_chat(name: str) -> bool:
     return not any(kind in name.lower() for kind in _OTHER_KINDS)
 
 
-def _model(name: str, provider: str, order: int, default: str) -> Model:
+def _model(name: str, provider: str, order: int, default: str, listed: str, price: Price | None) -> Model:
+    """`listed` is the name in the list of prices."""
     offline = name == OFFLINE_MODEL
     return Model(
         id=name,
@@ -245,7 +262,8 @@ def _model(name: str, provider: str, order: int, default: str) -> Model:
         provider=provider,
         description="Deterministic and built in; it is not intelligent." if offline else None,
         recommended=name == default,
-        capabilities={"tools": True, "streaming": True},
+        capabilities=capabilities_of(listed),
+        pricing=None if price is None else price.model_dump(),
         display_order=order,
     )
 

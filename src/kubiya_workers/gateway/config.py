@@ -20,6 +20,8 @@ class Named:
 
     provider: str
     model: str
+    listed: str = ""
+    """Its name in the list of prices."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,7 @@ def upstreams_of(settings: GatewaySettings, configured: ConfiguredModels | None 
 def _configured(configured: ConfiguredModels) -> list[Upstream]:
     if configured.litellm is not None:
         access = configured.litellm
-        models = {
-            str(entry["model_name"]): Named(_provider(entry), str(entry["model_name"])) for entry in configured.entries
-        }
+        models = {str(entry["model_name"]): _through(entry) for entry in configured.entries}
         return [Upstream("litellm", access.url, access.key, models=models)]
     return list(map(_plain, configured.entries))
 
@@ -72,12 +72,16 @@ def _plain(entry: Mapping[str, Any]) -> Upstream:
     name, params = str(entry["model_name"]), entry["litellm_params"]
     model = str(params["model"]).partition("/")[2]
     return Upstream(
-        name, _value(params["api_base"]), _value(params.get("api_key")) or None, models={name: Named("openai", model)}
+        name,
+        _value(params["api_base"]),
+        _value(params.get("api_key")) or None,
+        models={name: Named("openai", model, listed=model)},
     )
 
 
-def _provider(entry: Mapping[str, Any]) -> str:
-    return str(entry["litellm_params"]["model"]).partition("/")[0]
+def _through(entry: Mapping[str, Any]) -> Named:
+    listed = str(entry["litellm_params"]["model"])
+    return Named(listed.partition("/")[0], str(entry["model_name"]), listed)
 
 
 def _value(text: str | None) -> str:

@@ -1,7 +1,6 @@
 """What a forwarded call used, read from its answer without decoding more of it than the end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic_core import from_json
@@ -11,24 +10,6 @@ from kubiya_workers.contracts.messages import Usage
 
 _TAIL = 8192
 """Bytes at the end of a stream that hold its last events."""
-
-
-@dataclass(frozen=True)
-class Price:
-    """US dollars for a million tokens; `cached` for input tokens that the upstream had in its cache."""
-
-    input: float
-    output: float
-    cached: float
-
-
-def priced(usage: Usage, price: Price | None) -> Usage:
-    """The usage with its cost, unless the upstream said it itself or no price is known."""
-    if price is None or usage.cost_usd:
-        return usage
-    fresh = usage.input_tokens - usage.cached_tokens
-    cost = fresh * price.input + usage.cached_tokens * price.cached + usage.output_tokens * price.output
-    return usage.model_copy(update={"cost_usd": cost / 1_000_000})
 
 
 class StreamTail:

@@ -79,6 +79,7 @@ class ExecutionWorkflow:
             step=step,
             model=agent.model,
             model_is_default=agent.model_is_default,
+            price=agent.price,
             messages=self._state.messages,
             tools=agent.tools,
             temperature=agent.temperature,

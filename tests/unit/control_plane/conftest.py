@@ -42,6 +42,9 @@ class Models:
             Model(id="m", value="lab/m", label="M", provider="lab"),
         ]
 
+    def price_of(self, name: str) -> None:
+        return None
+
     def default(self) -> str:
         return OFFLINE_MODEL
 

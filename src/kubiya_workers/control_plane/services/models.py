@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.messages import Price
 from kubiya_workers.contracts.models import Model
 from kubiya_workers.contracts.wire import JsonObject
 
@@ -15,6 +16,8 @@ class Models(Protocol):
 
     async def list(self) -> builtins.list[Model]: ...
     def default(self) -> str: ...
+
+    def price_of(self, name: str) -> Price | None: ...
 
 
 async def get(models: Models, ref: str) -> Model:

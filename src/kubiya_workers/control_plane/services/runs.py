@@ -1,5 +1,6 @@
 """From an `execute` request to all that a run needs: the agent as it is now, its tools, its queue, its workspace."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironme
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.messages import Price
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
@@ -52,7 +54,14 @@ class Plan:
         )
 
 
-async def plan(database: Database, agent_ref: str, new: NewExecution, *, default_model: str) -> Plan:
+async def plan(
+    database: Database,
+    agent_ref: str,
+    new: NewExecution,
+    *,
+    default_model: str,
+    price_of: Callable[[str], Price | None] = lambda _: None,
+) -> Plan:
     """Settle what runs, where and with what.
 
     Raises:
@@ -68,6 +77,7 @@ async def plan(database: Database, agent_ref: str, new: NewExecution, *, default
         tools = await _tools(connection, entity)
         environment = await environments.get(connection, queue.environment_id)
     spec = _agent_spec(entity, new, tools, default_model)
+    spec = spec.model_copy(update={"price": price_of(spec.model)})
     layers = [environment.execution_environment if environment else None, entity.execution_environment]
     return Plan(
         entity=entity,

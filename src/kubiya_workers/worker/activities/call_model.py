@@ -39,7 +39,8 @@ class CallModel:
             if isinstance(fact, MessageAdded):
                 return _reply_in(fact, call)
             if model := self._override or (self._default if call.model_is_default else None):
-                call = call.model_copy(update={"model": model})
+                # What the control plane knows of is the price of the other one.
+                call = call.model_copy(update={"model": model, "price": None if model != call.model else call.price})
             return await self._complete(call, attempt)
 
     async def _complete(self, call: ModelCall, attempt: int) -> ModelReply:
@@ -51,6 +52,7 @@ class CallModel:
             try:
                 with self._steps.metrics.model_call(call.model, meter):
                     reply = redacted(await self._models.complete(call, said.on_delta), redactor)
+                    reply = reply.model_copy(update={"usage": reply.usage.priced(call.price)})
                     meter.usage = reply.usage
             except UpstreamError:
                 await _keep(said, publisher)
