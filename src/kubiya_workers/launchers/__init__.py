@@ -1,6 +1,8 @@
 """How a process of the product is started and, above all, ended.
 
 - `guard`: children that cannot outlive their owner, even when it is killed; `guardian` is the guard's own process.
+- `pipes`: what a started process says to whoever started it.
+- `litellm`: a LiteLLM, installed, checked and kept running.
 - `spec`, `ports`: what is to be started, and on which free port.
 - `environment`: the virtual environment of a queue's worker, with its user's packages.
 - `worker_process`, `script`: a worker as a process of this machine; `local` is one for a single run.

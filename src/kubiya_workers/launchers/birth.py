@@ -18,6 +18,7 @@ from kubiya_workers.settings.source import BadSetting, Source
 from . import state as files
 from .guard import end_group
 from .locks import FileLock
+from .pipes import first_line
 from .spec import ServerMode, StartReport
 
 CONFIGURATION = "configuration"
@@ -91,17 +92,10 @@ async def _run(
 
 async def _report(descriptor: int) -> StartReport | None:
     """The one line of the server; None when it ended without it."""
-    reader = asyncio.StreamReader(limit=1024 * 1024)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-    )
     try:
-        async with asyncio.timeout(_UP_WITHIN_S):
-            line = await reader.readline()
+        line = await first_line(descriptor, _UP_WITHIN_S)
     except TimeoutError:
         raise Unavailable(f"the control plane did not start within {_UP_WITHIN_S:.0f} s") from None
-    finally:
-        transport.close()
     with suppress(ValidationError):
         return StartReport.model_validate_json(line)
     return None

@@ -31,10 +31,13 @@ def test_each_provider_key_offers_its_provider() -> None:
 @pytest.mark.parametrize(
     ("environ", "patterns"),
     [
-        ({"ANTHROPIC_API_KEY": "k"}, ["anthropic/*"]),
+        ({"ANTHROPIC_API_KEY": "k"}, ["anthropic/claude-sonnet-4-5", "anthropic/*"]),
         ({"AZURE_API_KEY": "k"}, []),
         ({"AZURE_API_KEY": "k", "AZURE_API_BASE": "https://a.example"}, ["azure/*"]),
-        ({"AWS_BEARER_TOKEN_BEDROCK": "k", "ANTHROPIC_API_KEY": "k"}, ["anthropic/*", "bedrock/*"]),
+        (
+            {"AWS_BEARER_TOKEN_BEDROCK": "k", "ANTHROPIC_API_KEY": "k"},
+            ["anthropic/claude-sonnet-4-5", "anthropic/*", "bedrock/*"],
+        ),
         ({"OPENAI_API_KEY": "k"}, []),
     ],
 )

@@ -18,6 +18,8 @@ from .proxy import running as kept_running
 log = logs.get(__name__)
 
 _PLAIN = frozenset({"model", "api_base", "api_key"})
+_PREFERRED = {"anthropic": "claude-sonnet-4-5"}
+"""The model for runs that name none, of providers that have one for everybody."""
 _NAMED = {
     "anthropic": {"api_key": "os.environ/ANTHROPIC_API_KEY"},
     "azure": {"api_key": "os.environ/AZURE_API_KEY", "api_base": "os.environ/AZURE_API_BASE"},
@@ -36,8 +38,9 @@ def configured(settings: GatewaySettings, environ: Mapping[str, str]) -> ProxyCo
     if not settings.translated:
         return None
     models = [
-        {"model_name": f"{name}/*", "litellm_params": {"model": f"{name}/*", **_NAMED[name]}}
+        {"model_name": f"{name}/{model}", "litellm_params": {"model": f"{name}/{model}", **_NAMED[name]}}
         for name in settings.translated
+        for model in (*((_PREFERRED[name],) if name in _PREFERRED else ()), "*")
     ]
     return ProxyConfig("the environment", {"model_list": models})
 

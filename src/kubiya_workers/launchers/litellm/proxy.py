@@ -27,6 +27,7 @@ from kubiya_workers.settings.source import Source
 
 from .. import ports, probe
 from ..guard import Guard, end_group, start_time
+from ..pipes import first_line
 from ..spec import ModelAccess
 from ..upkeep.restarts import HEALTHY_S, wait_before
 from ..upkeep.rotation import LogLimits, RotatingLog
@@ -83,14 +84,7 @@ class _Process:
 
     async def said_ready(self) -> bool:
         """Whether it has started; False when it ended before."""
-        reader = asyncio.StreamReader()
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._ready, "rb", buffering=0)
-        )
-        try:
-            return bool(await reader.readline())
-        finally:
-            transport.close()
+        return bool(await first_line(self._ready, READY_WITHIN_S))
 
     async def wait(self) -> int:
         status = await self._process.wait()

@@ -23,6 +23,7 @@ from kubiya_workers.settings.paths import Paths
 
 from ..guard import end_group
 from ..locks import FileLock
+from ..pipes import first_line
 from ..spec import LocalWorker
 from ..state import make_private, unwritable
 from ..worker_process import environment
@@ -158,17 +159,10 @@ def _command(spec: LocalWorker, limits: LogLimits, *, report: int, lock: int) ->
 
 
 async def _report(descriptor: int) -> Report | None:
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-    )
     try:
-        async with asyncio.timeout(_UP_WITHIN_S):
-            line = await reader.readline()
+        line = await first_line(descriptor, _UP_WITHIN_S)
     except TimeoutError:
         raise Unavailable(f"the worker did not poll within {_UP_WITHIN_S:.0f} s") from None
-    finally:
-        transport.close()
     with suppress(ValidationError):
         return Report.model_validate_json(line)
     return None

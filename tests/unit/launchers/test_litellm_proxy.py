@@ -1,0 +1,122 @@
+"""A proxy that is kept running, by the real runner, with a small application in LiteLLM's place."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from kubiya_workers.contracts.errors import Unavailable
+from kubiya_workers.launchers.guard import Guard
+from kubiya_workers.launchers.litellm import proxy
+from kubiya_workers.launchers.litellm.config import parsed
+from kubiya_workers.launchers.litellm.proxy import LiteLLM, Seat, running
+
+LIMIT_S = 30.0
+APPLICATION = """
+import asyncio, json, os
+
+print("key is", os.environ["LITELLM_MASTER_KEY"], flush=True)
+if os.environ.get("REFUSES"):
+    raise SystemExit("no such callback")
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            kind = (await receive())["type"]
+            await send({"type": kind + ".complete"})
+            if kind == "lifespan.shutdown":
+                return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2.0)
+    if scope["path"] == "/die":
+        os._exit(9)
+    body = json.dumps({"pid": os.getpid(), "database": os.environ.get("DATABASE_URL")}).encode()
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})
+"""
+PYTHON = """#!/bin/sh
+shift
+exec {python} -c 'import runpy, sys; sys.path.insert(0, "{fakes}"); sys.argv = sys.argv[1:]; \
+runpy.run_path(sys.argv[0], run_name="__main__")' "$@"
+"""
+CONFIG = json.dumps({"model_list": [{"model_name": "m", "litellm_params": {"model": "openai/x"}}]})
+
+
+@asynccontextmanager
+async def kept(tmp_path: Path, *, ceiling: int = 1 << 40) -> AsyncIterator[tuple[LiteLLM, httpx.AsyncClient]]:
+    fakes = tmp_path / "fakes"
+    (fakes / "litellm" / "proxy").mkdir(parents=True)
+    (fakes / "litellm" / "proxy" / "proxy_server.py").write_text(APPLICATION)
+    python = tmp_path / "python"
+    python.write_text(PYTHON.format(python=sys.executable, fakes=fakes))
+    python.chmod(0o700)
+    config = parsed(CONFIG, "text", {})
+    with Guard.start() as guard:
+        seat = Seat(python, config, tmp_path / "run", tmp_path / "litellm.log", guard, memory_ceiling=ceiling)
+        async with running(seat, lambda _: None) as made:
+            root = made.access.url.removesuffix("/v1")
+            async with httpx.AsyncClient(base_url=root, timeout=LIMIT_S, headers={"connection": "close"}) as client:
+                yield made, client
+
+
+async def pid(client: httpx.AsyncClient, path: str = "/pid") -> int:
+    return (await client.get(path)).json()["pid"]
+
+
+async def test_it_answers_with_a_key_of_its_own_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ours")
+    async with kept(tmp_path) as (made, client):
+        answer = (await client.get("/pid")).json()
+        assert answer["database"] is None, "ours would be taken for LiteLLM's"
+        assert made.access.default_model == "m" and made.access.key.startswith("sk-")
+        assert made.access.key not in repr(made.access)
+        key = made.access.key
+    assert not psutil.pid_exists(answer["pid"])
+    log = (tmp_path / "litellm.log").read_text()
+    assert "key is [redacted]" in log and key not in log
+
+
+async def test_one_that_ends_is_started_again_at_the_same_address_and_calls_wait(tmp_path: Path) -> None:
+    async with kept(tmp_path) as (made, client):
+        before = await pid(client)
+        with pytest.raises(httpx.HTTPError):
+            await client.get("/die")
+        after = await pid(client)
+        assert after != before and made.restarts == 1
+
+
+async def test_one_that_grows_too_large_is_replaced_and_finishes_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "_LOOK_S", 1.0)
+    async with kept(tmp_path, ceiling=1) as (made, client):
+        first = await pid(client)
+        slow = asyncio.create_task(pid(client, "/slow"))
+        async with asyncio.timeout(LIMIT_S):
+            while await pid(client) == first:
+                await asyncio.sleep(0.05)
+        assert await slow == first, "its call was not cut off"
+        assert made.restarts == 0, "that was no crash"
+        async with asyncio.timeout(LIMIT_S):
+            while psutil.pid_exists(first):
+                await asyncio.sleep(0.05)
+
+
+async def test_one_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFUSES", "1")
+    with pytest.raises(Unavailable, match="no such callback") as refused:
+        async with kept(tmp_path):
+            pass
+    assert str(tmp_path / "litellm.log") in (refused.value.fix or "")
+    ours = psutil.Process(os.getpid()).children(recursive=True)
+    assert not [child for child in ours if "fakes" in " ".join(child.cmdline())]
