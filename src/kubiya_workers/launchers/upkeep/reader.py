@@ -151,25 +151,36 @@ class _Lines:
 def _opened(path: Path) -> list[int]:
     """The log's files, opened, oldest first.
 
-    The newest is opened first: one that is renamed meanwhile is found again under its next name, and none is missed.
+    The newest is opened first, and the names are followed upwards as far as there are any by then: a file is only
+    ever renamed up by one, so one that is renamed meanwhile is met again under a later name, and none is missed.
     """
     files: list[int] = []
     seen: set[tuple[int, int]] = set()
-    for name in (path, *_backups(path)):
-        with suppress(FileNotFoundError):
-            file = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    number = 0
+    while True:
+        try:
+            file = os.open(_name(path, number), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if number > _last(path):
+                return files[::-1]
+        else:
             stat = os.fstat(file)
             if (stat.st_dev, stat.st_ino) in seen:
                 os.close(file)
             else:
                 seen.add((stat.st_dev, stat.st_ino))
                 files.append(file)
-    return files[::-1]
+        number += 1
 
 
-def _backups(path: Path) -> Iterator[Path]:
-    """Every name that an older file has, or may have in a moment: they are only ever renamed up by one."""
-    with suppress(FileNotFoundError):
+def _name(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}") if number else path
+
+
+def _last(path: Path) -> int:
+    """The number of the oldest file that there is now."""
+    try:
         endings = (entry.name.removeprefix(f"{path.name}.") for entry in os.scandir(path.parent))
-        last = max((int(ending) for ending in endings if ending.isdecimal()), default=0)
-        yield from (path.with_name(f"{path.name}.{number}") for number in range(1, last + 2))
+        return max((int(ending) for ending in endings if ending.isdecimal()), default=0)
+    except FileNotFoundError:
+        return 0
