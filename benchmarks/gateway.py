@@ -18,37 +18,41 @@ async def measure(effort: Effort) -> list[Figure]:
         made.start_server(model)
         direct, through = Api(model, "none"), Api(made.url, made.key)
         for _ in range(_WARM_UP):
-            await _ms(direct, stream=True)
-            await _ms(through, stream=True)
-        figures = [figure for stream in (False, True) for figure in await _compared(direct, through, stream, effort)]
+            await ms(direct, stream=True)
+            await ms(through, stream=True)
+        figures = [
+            figure for stream in (False, True) for figure in await compared(direct, through, stream, effort.calls)
+        ]
         await direct.close()
         await through.close()
     return figures
 
 
-async def _compared(direct: Api, through: Api, stream: bool, effort: Effort) -> list[Figure]:
+async def compared(
+    direct: Api, through: Api, stream: bool, calls: int, *, what: str = "gateway", budget: float | None = BUDGET_MS
+) -> list[Figure]:
     alone: list[float] = []
     passed: list[float] = []
-    for _ in range(effort.calls):
-        alone.append(await _ms(direct, stream=stream))
-        passed.append(await _ms(through, stream=stream))
+    for _ in range(calls):
+        alone.append(await ms(direct, stream=stream))
+        passed.append(await ms(through, stream=stream))
     kind = "streamed" if stream else "whole"
     added, baseline = median(passed) - median(alone), median(alone)
     return [
         Figure(
-            f"gateway, {kind} answer: added at p50",
+            f"{what}, {kind} answer: added at p50",
             added,
             "ms",
             len(passed),
             p99=percentile(passed, 99) - percentile(alone, 99),
             baseline=baseline,
-            budget=BUDGET_MS,
+            budget=budget,
             note=f"{baseline:.2f} ms when asked directly",
         )
     ]
 
 
-async def _ms(api: Api, *, stream: bool) -> float:
+async def ms(api: Api, *, stream: bool) -> float:
     body = {"model": "scripted", "stream": stream, "messages": [{"role": "user", "content": "Say something."}]}
     data = json.dumps(body).encode()
     began = time.perf_counter()

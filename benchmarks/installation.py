@@ -15,7 +15,7 @@ from pathlib import Path
 PYTHON = sys.executable
 KUBIYA = str(Path(sys.executable).with_name("kubiya"))
 _KEPT = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE")
-_WITHIN_S = 40.0
+_WITHIN_S = 120.0
 CONCURRENCY = {"MAX_CONCURRENT_ACTIVITIES": "60", "MAX_CONCURRENT_WORKFLOWS": "20"}
 """The same for our worker and the bare one: more than the streams and runs that any measurement has at once."""
 
@@ -102,6 +102,7 @@ class Installation:
         """A bare environment with this home in it."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         own = {"HOME": str(self.home), "PYTHONPATH": str(Path(__file__).parent.parent)}
+        own["UV_CACHE_DIR"] = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
         return {**kept, **own, **self.environ, **(more or {})}
 
     def start_server(self, model_url: str) -> Spawned:
