@@ -15,10 +15,10 @@ from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import BadSetting, Source
 
+from . import pipes
 from . import state as files
 from .guard import end_group
 from .locks import FileLock
-from .pipes import first_line
 from .spec import ServerMode, StartReport
 
 CONFIGURATION = "configuration"
@@ -58,9 +58,8 @@ async def give_birth(
 async def _run(
     settings: ClientSettings, mode: ServerMode, lock: FileLock, log: int, words: Sequence[str]
 ) -> StartReport | None:
-    reading, writing = os.pipe()
     command = [sys.executable, "-P", "-m", "kubiya_workers.cli.serve", "--mode", mode, *words]
-    try:
+    with pipes.opened() as (reading, writing):
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own would end its child with the event loop
             [*command, "--report-fd", str(writing), "--lock-fd", str(lock.descriptor)],
             stdin=subprocess.DEVNULL,
@@ -71,11 +70,6 @@ async def _run(
             pass_fds=(writing, lock.descriptor),
             start_new_session=True,
         )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
     try:
         report = await _report(reading)
     except BaseException:
@@ -93,7 +87,7 @@ async def _run(
 async def _report(descriptor: int) -> StartReport | None:
     """The one line of the server; None when it ended without it."""
     try:
-        line = await first_line(descriptor, _UP_WITHIN_S)
+        line = await pipes.first_line(descriptor, _UP_WITHIN_S)
     except TimeoutError:
         raise Unavailable(f"the control plane did not start within {_UP_WITHIN_S:.0f} s") from None
     with suppress(ValidationError):

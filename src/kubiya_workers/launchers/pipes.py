@@ -2,8 +2,41 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 
 _LONGEST = 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+@contextmanager
+def opened() -> Generator[tuple[int, int]]:
+    """A pipe's reading and writing ends, for a process that is started within: it inherits the writing one.
+
+    That end is closed here afterwards, so that the pipe ends with the process; the reading one only if none started.
+    """
+    reading, writing = os.pipe()
+    try:
+        yield reading, writing
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+
+
+async def whole_lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What comes out of `stream`, cut between lines; one of more than 64 KiB comes in parts, each with an end."""
+    rest = b""
+    while chunk := await stream.read(_CHUNK):
+        whole, end, rest = (rest + chunk).rpartition(b"\n")
+        if end:
+            yield whole + end
+        if len(rest) > _CHUNK:
+            yield rest + b"\n"
+            rest = b""
+    if rest:
+        yield rest + b"\n"
 
 
 async def first_line(descriptor: int, within: float) -> bytes:

@@ -18,12 +18,12 @@ from kubiya_workers.contracts.pool import ProcessRef, Ready
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.source import Source
 
+from . import pipes
 from .guard import end_group, start_time
 from .spec import LocalWorker
 
 DRAIN_S = 40.0
 """Seconds that a worker gets to finish or hand back what it does; it needs 25, and a little to say farewell."""
-_CHUNK = 64 * 1024
 _LAST_WORDS = 4
 _TAIL_S = 2.0
 _FINE = re.compile(r"\[(?:INFO|DEBUG)\] |\"level\": \"(?:INFO|DEBUG)\"")
@@ -82,20 +82,9 @@ class WorkerProcess:
 
     async def _forward(self, sink: Sink) -> None:
         assert self._process.stdout is not None  # it was started with a pipe
-        rest = b""
-        while chunk := await self._process.stdout.read(_CHUNK):
-            whole, end, rest = (rest + chunk).rpartition(b"\n")
-            if end:
-                self._say(whole + end, sink)
-            if len(rest) > _CHUNK:
-                self._say(rest + b"\n", sink)
-                rest = b""
-        if rest:
-            self._say(rest + b"\n", sink)
-
-    def _say(self, lines: bytes, sink: Sink) -> None:
-        self._last.extend(lines.rsplit(b"\n", _LAST_WORDS + 1)[-_LAST_WORDS - 1 : -1])
-        sink(lines)
+        async for lines in pipes.whole_lines(self._process.stdout):
+            self._last.extend(lines.rsplit(b"\n", _LAST_WORDS + 1)[-_LAST_WORDS - 1 : -1])
+            sink(lines)
 
 
 def said_last(lines: Iterable[str]) -> str:
@@ -105,8 +94,7 @@ def said_last(lines: Iterable[str]) -> str:
 
 async def spawn(program: tuple[str, ...], spec: LocalWorker, sink: Sink) -> WorkerProcess:
     """Start `program` with the interpreter of `spec`, as the leader of a session of its own."""
-    reading, writing = os.pipe()
-    try:
+    with pipes.opened() as (reading, writing):
         process = await asyncio.create_subprocess_exec(
             str(spec.python or sys.executable),
             *program,
@@ -120,11 +108,6 @@ async def spawn(program: tuple[str, ...], spec: LocalWorker, sink: Sink) -> Work
             pass_fds=(writing,),
             start_new_session=True,
         )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
     return WorkerProcess(process, await _pipe(reading), sink)
 
 

@@ -85,6 +85,11 @@ class GatewaySettings:
     translated: tuple[str, ...] = ()
     """Names of the providers that need LiteLLM."""
 
+    @property
+    def secrets(self) -> list[str | None]:
+        """What must be in no log."""
+        return [self.api_key, self.openai_api_key, *(provider.api_key for provider in self.compatible)]
+
     @classmethod
     def of(cls, source: Source, *, config: str | None = None) -> "GatewaySettings":
         ollama, named = source.get(v.OLLAMA_HOST), source.get(v.LLM_CONFIG, config)

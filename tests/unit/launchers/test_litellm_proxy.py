@@ -37,7 +37,7 @@ async def app(scope, receive, send):
         await asyncio.sleep(2.0)
     if scope["path"] == "/die":
         os._exit(9)
-    body = json.dumps({"pid": os.getpid(), "database": os.environ.get("DATABASE_URL")}).encode()
+    body = json.dumps({"pid": os.getpid(), "environ": dict(os.environ)}).encode()
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
@@ -74,10 +74,14 @@ async def pid(client: httpx.AsyncClient, path: str = "/pid") -> int:
 async def test_it_answers_with_a_key_of_its_own_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://ours")
+    theirs = ("ANTHROPIC_API_KEY", "AZURE_API_KEY", "AZURE_API_BASE", "AWS_BEARER_TOKEN_BEDROCK", "GROQ_API_KEY")
+    for name in (*theirs, "AWS_REGION", "HTTPS_PROXY", "DATABASE_URL", "KUBIYA_API_KEY", "TEMPORAL_API_KEY"):
+        monkeypatch.setenv(name, f"http://{name}")
     async with kept(tmp_path) as (made, client):
         answer = (await client.get("/pid")).json()
-        assert answer["database"] is None, "ours would be taken for LiteLLM's"
+        has = answer["environ"]
+        assert {name for name in (*theirs, "AWS_REGION", "HTTPS_PROXY") if name not in has} == set()
+        assert {"DATABASE_URL", "KUBIYA_API_KEY", "TEMPORAL_API_KEY"}.isdisjoint(has), "ours are none of its business"
         assert made.access.default_model == "m" and made.access.key.startswith("sk-")
         assert made.access.key not in repr(made.access)
         key = made.access.key

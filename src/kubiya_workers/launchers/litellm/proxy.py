@@ -23,11 +23,11 @@ from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.observability import logs
 from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.server import COMPATIBLE, THROUGH_LITELLM
 from kubiya_workers.settings.source import Source
 
-from .. import ports, probe
+from .. import pipes, ports, probe
 from ..guard import Guard, end_group, start_time
-from ..pipes import first_line
 from ..spec import ModelAccess
 from ..upkeep.restarts import HEALTHY_S, wait_before
 from ..upkeep.rotation import LogLimits, RotatingLog
@@ -45,7 +45,6 @@ _TOLD_EVERY_S = 5.0
 _LOOK_S = 5.0
 _LOG = LogLimits(max_size=16 * 1024**2, max_backups=3)
 _RUNNER = Path(__file__).with_name("runner.py")
-_CHUNK = 64 * 1024
 
 Progress = Callable[[str], None]
 
@@ -84,7 +83,7 @@ class _Process:
 
     async def said_ready(self) -> bool:
         """Whether it has started; False when it ended before."""
-        return bool(await first_line(self._ready, READY_WITHIN_S))
+        return bool(await pipes.first_line(self._ready, READY_WITHIN_S))
 
     async def wait(self) -> int:
         status = await self._process.wait()
@@ -105,13 +104,10 @@ class _Process:
 
     async def _forward(self, output: RotatingLog, redactor: Redactor) -> None:
         assert self._process.stdout is not None  # it was started with a pipe
-        rest = b""
-        while chunk := await self._process.stdout.read(_CHUNK):
-            whole, end, rest = (rest + chunk).rpartition(b"\n")
-            if end:
-                text = redactor.text((whole + end).decode(errors="replace"))
-                self._last = [*self._last, *(line for line in text.splitlines() if line.strip())][-3:]
-                output.write(text.encode())
+        async for lines in pipes.whole_lines(self._process.stdout):
+            text = redactor.text(lines.decode(errors="replace"))
+            self._last = [*self._last, *(line for line in text.splitlines() if line.strip())][-3:]
+            output.write(text.encode())
 
 
 class LiteLLM:
@@ -128,7 +124,7 @@ class LiteLLM:
         self._listening = listening
         self._output = output
         self._redactor = Redactor([key, *seat.config.secrets(environ)])
-        self._environment = _environment(environ, seat.config.written(seat.directory), key)
+        self._environment = _environment(environ, seat.config, seat.config.written(seat.directory), key)
         self._process: _Process | None = None
         self._retired: set[asyncio.Task[None]] = set()
         self.restarts = 0
@@ -155,6 +151,7 @@ class LiteLLM:
             if ended is None:
                 await self._replace(process)
                 continue
+            self._seat.guard.release(process.pid)
             crashes = 1 if time.monotonic() - process.began >= HEALTHY_S else crashes + 1
             wait = wait_before(crashes, random.random())
             log.error("LiteLLM ended: it is started again", status=ended, restart_in=f"{wait:.1f}s", crashes=crashes)
@@ -227,8 +224,7 @@ class LiteLLM:
             await asyncio.sleep(0.05)
 
     async def _spawn(self) -> _Process:
-        reading, writing = os.pipe()
-        try:
+        with pipes.opened() as (reading, writing):
             process = await asyncio.create_subprocess_exec(
                 str(self._seat.python),
                 *("-I", str(_RUNNER), str(self._listening.fileno()), str(writing)),
@@ -240,11 +236,6 @@ class LiteLLM:
                 pass_fds=(writing, self._listening.fileno()),
                 start_new_session=True,
             )
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
         return _Process(process, reading, self._output, self._redactor)
 
     def _look(self) -> str:
@@ -277,12 +268,12 @@ async def running(seat: Seat, progress: Progress) -> AsyncGenerator[LiteLLM]:
         output.close()
 
 
-def _environment(environ: Mapping[str, str], config: Path, key: str) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], config: ProxyConfig, file: Path, key: str) -> dict[str, str]:
     """The user's, for the providers' own variables, without ours: a DATABASE_URL would be taken for LiteLLM's."""
-    ours = {variable.name for variable in v.ALL} - _SHARED
-    kept = {name: value for name, value in environ.items() if name not in ours and name not in _NOT_ITS_OWN}
+    withheld = ({variable.name for variable in v.ALL} | _NOT_ITS_OWN) - _SHARED - config.references()
+    kept = {name: value for name, value in environ.items() if name not in withheld}
     return kept | {
-        "CONFIG_FILE_PATH": str(config),
+        "CONFIG_FILE_PATH": str(file),
         "LITELLM_MASTER_KEY": key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_TELEMETRY": "False",
@@ -293,7 +284,12 @@ def _environment(environ: Mapping[str, str], config: Path, key: str) -> dict[str
 
 
 _PROXIES = (v.HTTP_PROXY, v.HTTPS_PROXY, v.ALL_PROXY, v.NO_PROXY)
-_SHARED = {variable.name for variable in (*_PROXIES, v.OPENAI_API_KEY, v.OPENAI_BASE_URL, v.OLLAMA_HOST)}
+_PROVIDERS = (
+    *(v.OPENAI_API_KEY, v.OPENAI_BASE_URL, v.OLLAMA_HOST),
+    *(key for key, _, _ in COMPATIBLE),
+    *(variable for _, needed in THROUGH_LITELLM for variable in needed),
+)
+_SHARED = {variable.name for variable in (*_PROXIES, *_PROVIDERS)}
 _NOT_ITS_OWN = frozenset({"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "WORKER_CONFIG"})
 
 

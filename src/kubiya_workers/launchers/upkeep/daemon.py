@@ -21,9 +21,9 @@ from kubiya_workers.contracts.pool import Mode, Record, UpkeepState
 from kubiya_workers.contracts.wire import Wire
 from kubiya_workers.settings.paths import Paths
 
+from .. import pipes
 from ..guard import end_group
 from ..locks import FileLock
-from ..pipes import first_line
 from ..spec import LocalWorker
 from ..state import make_private, unwritable
 from ..worker_process import environment
@@ -109,8 +109,7 @@ def _look(queue: str) -> str:
 
 async def _supervised(spec: LocalWorker, limits: LogLimits, lock: FileLock) -> Record:
     """Start the supervisor, which inherits the lock, and wait for its word."""
-    reading, writing = os.pipe()
-    try:
+    with pipes.opened() as (reading, writing):
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own would end its child with the event loop
             _command(spec, limits, report=writing, lock=lock.descriptor),
             stdin=subprocess.DEVNULL,
@@ -121,11 +120,6 @@ async def _supervised(spec: LocalWorker, limits: LogLimits, lock: FileLock) -> R
             pass_fds=(writing, lock.descriptor),
             start_new_session=True,
         )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
     try:
         report = await _report(reading)
     except BaseException:
@@ -160,7 +154,7 @@ def _command(spec: LocalWorker, limits: LogLimits, *, report: int, lock: int) ->
 
 async def _report(descriptor: int) -> Report | None:
     try:
-        line = await first_line(descriptor, _UP_WITHIN_S)
+        line = await pipes.first_line(descriptor, _UP_WITHIN_S)
     except TimeoutError:
         raise Unavailable(f"the worker did not poll within {_UP_WITHIN_S:.0f} s") from None
     with suppress(ValidationError):
