@@ -18,6 +18,7 @@ LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40}
 _HEAD = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z) \[([A-Z]+)\] ")
 _CHUNK = 256 * 1024
 _LOOK_S = 0.1
+_TRIES, _MOMENT_S = 50, 0.001
 MISSING = "… lines may be missing here: the file was removed before the next one could be read …"
 
 
@@ -44,10 +45,7 @@ def read(path: Path, wanted: Wanted, *, tail: int | None = None, follow: bool = 
     Raises:
         OSError: the log cannot be read; FileNotFoundError when there is none.
     """
-    files = _opened(path)
-    if not files:
-        raise FileNotFoundError(2, "there is no log yet", str(path))
-    lines = _Lines(path, files)
+    lines = _Lines(path, _oldest(path))
     there = (record for record in _records(lines.there()) if wanted.takes(record))
     yield from there if tail is None else deque(there, maxlen=tail)
     if follow:
@@ -86,18 +84,17 @@ def _head(line: str) -> tuple[datetime, int] | None:
 class _Lines:
     """The lines of a log's files, oldest first, each once, whatever the files are called by now."""
 
-    def __init__(self, path: Path, files: list[int]) -> None:
+    def __init__(self, path: Path, file: int) -> None:
         self._path = path
-        self._files = files
+        self._file = file
         self._rest = b""
 
     def there(self) -> Iterator[str]:
-        """What is there now; the last file stays open, to be followed."""
-        while True:
-            yield from self._to_the_end()
-            if len(self._files) == 1:
-                break
+        """What is there now; the newest file stays open, to be followed."""
+        yield from self._to_the_end()
+        while not self._is_current():
             yield from self._next_file()
+            yield from self._to_the_end()
 
     def to_come(self) -> Iterator[str | None]:
         """What is written from here on; None while nothing is."""
@@ -106,71 +103,80 @@ class _Lines:
             if self._is_current():
                 yield None
                 time.sleep(_LOOK_S)
-                continue
-            # What was written between the last look and the renaming; nothing is added after it.
-            yield from self._to_the_end()
-            yield from self._newer()
-            yield from self._next_file()
+            else:
+                # What was written between the last look and the renaming; nothing is added after it.
+                yield from self._to_the_end()
+                yield from self._next_file()
 
     def close(self) -> None:
-        for file in self._files:
-            os.close(file)
-        self._files = []
+        os.close(self._file)
 
     def _to_the_end(self) -> Iterator[str]:
-        while chunk := os.read(self._files[0], _CHUNK):
+        while chunk := os.read(self._file, _CHUNK):
             whole, _, self._rest = (self._rest + chunk).rpartition(b"\n")
             if whole:
                 yield from whole.decode(errors="replace").split("\n")
 
     def _next_file(self) -> Iterator[str]:
-        if len(self._files) > 1:
-            os.close(self._files.pop(0))
-            if self._rest:
-                yield self._rest.decode(errors="replace")
-                self._rest = b""
+        if self._rest:
+            yield self._rest.decode(errors="replace")
+            self._rest = b""
+        newer = _successor(self._path, os.fstat(self._file))
+        if newer is None:
+            yield MISSING
+            newer = _oldest(self._path)
+        os.close(self._file)
+        self._file = newer
 
     def _is_current(self) -> bool:
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._files[0]))
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
         except FileNotFoundError:
             return True  # it is being rotated, or was deleted: a new one will come
 
-    def _newer(self) -> Iterator[str]:
-        """Queue those files that were begun after ours."""
-        ours, files = os.fstat(self._files[0]), _opened(self._path)
-        places = [place for place, file in enumerate(files) if os.path.samestat(os.fstat(file), ours)]
-        older = places[0] + 1 if places else 0
-        for file in files[:older]:
-            os.close(file)
-        self._files += files[older:]
-        if not places and files:
-            yield MISSING
 
+def _successor(path: Path, ours: os.stat_result) -> int | None:
+    """The file that was begun after ours, opened; None when ours is a file of the log no more.
 
-def _opened(path: Path) -> list[int]:
-    """The log's files, opened, oldest first.
-
-    The newest is opened first, and the names are followed upwards as far as there are any by then: a file is only
-    ever renamed up by one, so one that is renamed meanwhile is met again under a later name, and none is missed.
+    Files are renamed up by one, the oldest first. So if ours still has its number after the one below was opened,
+    that one is the next; if not, they were renamed meanwhile, and both are looked for again.
     """
-    files: list[int] = []
-    seen: set[tuple[int, int]] = set()
-    number = 0
+    for _ in range(_TRIES):
+        number = _number_of(path, ours)
+        with suppress(FileNotFoundError):
+            newer = os.open(_name(path, max(number - 1, 0)), os.O_RDONLY | os.O_CLOEXEC)
+            if number > 0 and _is(_name(path, number), ours):
+                return newer
+            os.close(newer)
+        time.sleep(_MOMENT_S)
+    return None
+
+
+def _number_of(path: Path, ours: os.stat_result) -> int:
+    """Which number ours has; 0 when it was overtaken while it was looked for."""
+    return next((number for number in range(1, _last(path) + 2) if _is(_name(path, number), ours)), 0)
+
+
+def _oldest(path: Path) -> int:
+    """The oldest file, opened. Raises FileNotFoundError when there is no log at all."""
     while True:
+        number = _last(path)
         try:
             file = os.open(_name(path, number), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            if number > _last(path):
-                return files[::-1]
-        else:
-            stat = os.fstat(file)
-            if (stat.st_dev, stat.st_ino) in seen:
-                os.close(file)
-            else:
-                seen.add((stat.st_dev, stat.st_ino))
-                files.append(file)
-        number += 1
+            if number == 0:
+                raise FileNotFoundError(2, "there is no log yet", str(path)) from None
+            continue
+        if _last(path) == number and _is(_name(path, number), os.fstat(file)):
+            return file
+        os.close(file)
+
+
+def _is(name: Path, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(name), file)
+    except FileNotFoundError:
+        return False
 
 
 def _name(path: Path, number: int) -> Path:

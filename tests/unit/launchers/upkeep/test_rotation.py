@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubiya_workers.launchers.upkeep import rotation
-from kubiya_workers.launchers.upkeep.reader import LEVELS, Wanted, read
+from kubiya_workers.launchers.upkeep.reader import LEVELS, MISSING, Wanted, read
 from kubiya_workers.launchers.upkeep.rotation import LogLimits, RotatingLog
 
 LINES = st.lists(st.integers(0, 60), max_size=60)
@@ -159,6 +159,17 @@ def test_what_is_followed_is_whole_while_it_is_rotated(tmp_path: Path) -> None:
     writer.join()
     log.close()
     assert len(list(tmp_path.iterdir())) > 10
+
+
+def test_a_file_that_was_taken_away_is_told_of_and_the_next_one_read(tmp_path: Path) -> None:
+    path = tmp_path / "worker.log"
+    path.write_text("one\n")
+    records = read(path, EVERYTHING, follow=True)
+    assert next(records) == ["one"]
+    path.rename(tmp_path / "elsewhere")
+    path.write_text("two\n")
+    assert next(records) == [MISSING, "two"]
+    records.close()
 
 
 NOW = datetime.now(UTC)
