@@ -45,8 +45,8 @@ async def test_opening_again_changes_nothing_and_imports_no_alembic(
     assert await child.wait() == 0
 
 
-async def test_many_processes_may_open_a_new_database_at_once(url: str | None, tmp_path: Path) -> None:
-    opened = await asyncio.gather(*(Database.open(url, tmp_path / "kubiya.db") for _ in range(4)))
+async def test_many_may_open_a_new_database_at_once(url: str | None, tmp_path: Path) -> None:
+    opened = await asyncio.gather(*(Database.open(url, tmp_path / "kubiya.db") for _ in range(8)))
     for database in opened:
         await database.ping()
         await database.close()

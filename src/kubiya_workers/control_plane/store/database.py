@@ -1,9 +1,11 @@
 """The database: opened and brought up to date once, then handed out as connections for reading and writing."""
 
 import asyncio
+import fcntl
 import os
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -90,13 +92,36 @@ class Database:
 
 
 def _private_file(path: Path) -> None:
-    """Make the file before the driver does: only then is it never readable for others, not even for a moment."""
+    """Make the file before the driver does: only then is it never readable for others, not even for a moment.
+
+    It is made by one process at a time, and in write-ahead mode: connections that switch to that mode at once wait for
+    each other, and SQLite answers one of them "locked" instead. A file that is there is never opened here: closing it
+    would drop the locks that this process has on it (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with _turn_of(path.parent):
+            if not path.exists():
+                _make(path)
         path.chmod(0o600)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise Unavailable(
-            f"the database file {path} cannot be opened: {error.strerror}",
+            f"the database file {path} cannot be opened: {getattr(error, 'strerror', None) or error}",
             fix="Make its directory writable for this user, or set KUBIYA_HOME to another place.",
         ) from error
+
+
+@contextmanager
+def _turn_of(directory: Path) -> Generator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
