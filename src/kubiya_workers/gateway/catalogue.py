@@ -96,6 +96,7 @@ class Catalogue:
         ]
 
     def _listed(self, name: str) -> str:
+        """The name that a model has in the list of prices."""
         named = next((upstream.models[name] for upstream in self._upstreams if name in upstream.models), None)
         return named.listed if named else name
 
@@ -130,10 +131,7 @@ class Catalogue:
 
     def price_of(self, name: str) -> Price | None:
         """What the list says that a model costs; None when it says nothing."""
-        for upstream in self._upstreams:
-            if (named := upstream.models.get(name)) is not None:
-                return price_of(named.listed)
-        return price_of(name)
+        return price_of(self._listed(name))
 
     def nearest(self, name: str) -> Sequence[str]:
         """Up to three names that look like this one."""
