@@ -116,13 +116,17 @@ class Machine:
         return found
 
     def running(self, matches: Callable[[list[str]], bool]) -> list[psutil.Process]:
-        """Those whose command line matches; one may end while it is looked at."""
-        found: list[psutil.Process] = []
+        """Those whose command line matches; one may end while it is looked at.
+
+        A child has its parent's command line until it becomes its own program: it is not counted.
+        """
+        parents: dict[psutil.Process, int] = {}
         for process in self.processes():
             with suppress(psutil.Error):
                 if matches(process.cmdline()):
-                    found.append(process)
-        return found
+                    parents[process] = process.ppid()
+        matching = {process.pid for process in parents}
+        return [process for process, parent in parents.items() if parent not in matching]
 
     def workers(self) -> list[psutil.Process]:
         return self.running(lambda words: any(map(_is_worker, words)))

@@ -8,10 +8,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 import yaml
 
@@ -233,12 +232,7 @@ def local_queues(machine: Machine) -> list[str]:
 
 
 def servers(machine: Machine) -> list[int]:
-    found: list[int] = []
-    for process in machine.processes():
-        with suppress(psutil.Error):
-            if "kubiya_workers.cli.serve" in process.cmdline():
-                found.append(process.pid)
-    return found
+    return [process.pid for process in machine.running(lambda words: "kubiya_workers.cli.serve" in words)]
 
 
 def test_without_a_terminal_and_without_yes(machine: Machine) -> None:
