@@ -29,7 +29,7 @@ from .render.renderer import Renderer
 from .run_request import RunRequest
 
 RESTARTS = 3
-_HOPELESS = frozenset({Exit.USAGE, Exit.AUTHENTICATION, Exit.CONFIGURATION})
+_HOPELESS = frozenset({Exit.USAGE, Exit.AUTHENTICATION, Exit.REFUSED, Exit.CONFIGURATION})
 """Exit statuses of a worker that the same start would bring again; they are this command's too."""
 _FAREWELL_S = 10.0
 _SAME_MOMENT_S = 1.0
@@ -52,7 +52,10 @@ class _Stage:
         return self.reached.client
 
     def worker(self) -> LocalWorker:
-        model = self.request.new.model
+        new = self.request.new
+        told: dict[v.AnyVariable, str] = {v.MODEL: new.model} if new.model else {}
+        if new.skip_model_validation:
+            told[v.SKIP_MODEL_VALIDATION] = "true"
         return LocalWorker(
             queue=self.queue.name,
             url=self.reached.url,
@@ -60,7 +63,7 @@ class _Stage:
             cwd=self.request.directory or Path.cwd(),
             single_execution=True,
             # The worker's own setting wins over a run's model: what this run was asked to use must win over both.
-            env={v.MODEL.name: model} if model else {},
+            env={variable.name: value for variable, value in told.items()},
         )
 
 
@@ -105,7 +108,10 @@ async def _on(stage: _Stage) -> Ended:
 
 
 async def _run(stage: _Stage) -> Ended:
-    new = stage.request.new.model_copy(update={"worker_queue_id": stage.queue.id})
+    request = stage.request
+    # A worker with a gateway of its own asks that one, when it starts.
+    skip = request.new.skip_model_validation or request.own_gateway
+    new = request.new.model_copy(update={"worker_queue_id": stage.queue.id, "skip_model_validation": skip})
     submitted = await submit(stage.cp, stage.request.agent, new)
     try:
         return await follow(stage.cp, submitted.id, stage.renderer, timeout=stage.request.timeout)

@@ -22,6 +22,8 @@ class RunRequest:
     ask_first: bool
     verbose: bool
     timeout: float | None
+    own_gateway: bool = False
+    """A worker that is started for it calls a gateway of its own, and not the control plane's."""
 
 
 class Unclear(Exception):

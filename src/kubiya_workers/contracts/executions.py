@@ -103,6 +103,7 @@ class NewExecution(Wire):
     execution_environment: ExecutionEnvironment | None = None
     execution_metadata: JsonObject = {}
     model: str | None = None
+    skip_model_validation: bool = False
     limits: JsonObject = {}
 
 

@@ -1,5 +1,11 @@
 """Models as the API lists them."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from .errors import Invalid
 from .messages import Usage
 from .wire import JsonObject, Wire
 
@@ -29,3 +35,39 @@ class Model(Wire):
     capabilities: JsonObject = {}
     pricing: JsonObject | None = None
     display_order: int = 0
+
+
+def listed_names(body: object) -> Iterable[str]:
+    """The model names in the answer to `GET /models`.
+
+    Raises:
+        ValueError: the answer is something else.
+    """
+    items: object = cast(Mapping[str, Any], body).get("data") if isinstance(body, dict) else body
+    if not isinstance(items, list):
+        raise ValueError("the answer is no list of models")
+    for item in cast(list[object], items):
+        name = cast(Mapping[str, Any], item).get("id") if isinstance(item, dict) else None
+        if isinstance(name, str) and name:
+            yield name
+
+
+def is_offered(name: str, offers: Iterable[str]) -> bool:
+    """Whether one of these names or patterns is this model's."""
+    return any(fnmatchcase(name, offer) for offer in offers)
+
+
+def check_offered(name: str, offers: Sequence[str], where: str) -> None:
+    """Raises `Invalid`, with the names that look like this one, when it is not offered `where`."""
+    if not is_offered(name, offers):
+        raise unknown_model(name, where, offers)
+
+
+def unknown_model(name: str, where: str, known: Sequence[str]) -> Invalid:
+    """What to say of a model that is not among those `known`."""
+    nearest = get_close_matches(name, known, n=3, cutoff=0.5)
+    meant = f"Did you mean {' or '.join(nearest)}? " if nearest else ""
+    return Invalid(
+        f"there is no model {name!r} at {where}",
+        fix=f"{meant}`kubiya model list` shows those of the control plane; --skip-model-validation tries it anyway.",
+    )

@@ -57,6 +57,8 @@ class SystemInfo(Wire):
     cpu_count: int | None = None
     memory_total: int | None = None
     docker_available: bool | None = None
+    models: tuple[str, ...] | None = None
+    """What its own gateway has, as names and patterns (`*`); None when it calls the control plane's."""
 
 
 class Registration(Wire):
@@ -72,6 +74,8 @@ class Registration(Wire):
     heartbeat_interval: int | None = Field(default=None, ge=1, le=300)
     single_execution: bool = False
     """It takes one execution and ends; a queue that is made for it goes with it."""
+    model: str | None = None
+    """What it will ask the control plane's gateway for in every call; refused where that has no such model."""
 
 
 class Registered(Wire):

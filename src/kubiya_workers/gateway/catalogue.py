@@ -3,16 +3,15 @@
 import asyncio
 import difflib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import httpx
 from pydantic_core import from_json
 
 from kubiya_workers.contracts.errors import NotFound, Unavailable
 from kubiya_workers.contracts.messages import Price
-from kubiya_workers.contracts.models import OFFLINE_MODEL, Model
+from kubiya_workers.contracts.models import OFFLINE_MODEL, Model, listed_names
 
 from .config import Upstream
 from .prices import capabilities_of, price_of
@@ -120,14 +119,30 @@ class Catalogue:
         return DEFAULT_ALIAS if unknown or upstream.expected else None
 
     async def knows(self, name: str) -> bool:
-        """Whether a call with this name has somewhere to go."""
+        """Whether a call with this name has somewhere to go.
+
+        Stricter than `resolve`: a server that takes every name, and lists its models, is believed.
+        """
+        if name == self._configured:
+            return True
         try:
-            await self.resolve(name)
+            target = await self.resolve(name)
+            if not self._is_listed(target):
+                self._refresh_if_older(_AGAIN_S)
+                await self.settled()
         except NotFound:
             return False
         except Unavailable:
             return True
-        return True
+        return self._is_listed(target)
+
+    def _is_listed(self, target: Target) -> bool:
+        """Whether its upstream has it, as far as that says what it has."""
+        if target.upstream is None or target.upstream.models:
+            return True
+        names = self._names(target.upstream)
+        # Ollama lists a model by its name and tag, and takes one without a tag for the latest.
+        return not names or target.model in names or f"{target.model}:latest" in names
 
     def price_of(self, name: str) -> Price | None:
         """What the list says that a model costs; None when it says nothing."""
@@ -228,22 +243,7 @@ class Catalogue:
         answer = await self._http.get(f"{upstream.base_url}/models", headers=headers)
         if answer.status_code != 200:
             raise ValueError(f"HTTP {answer.status_code}")
-        return tuple(_ids(from_json(answer.content)))
-
-
-def _ids(body: object) -> Iterable[str]:
-    """The model names in the answer to `GET /models`.
-
-    Raises:
-        ValueError: the answer is something else.
-    """
-    items: object = cast(Mapping[str, Any], body).get("data") if isinstance(body, dict) else body
-    if not isinstance(items, list):
-        raise ValueError("the answer is no list of models")
-    for item in cast(list[object], items):
-        name = cast(Mapping[str, Any], item).get("id") if isinstance(item, dict) else None
-        if isinstance(name, str) and name:
-            yield name
+        return tuple(listed_names(from_json(answer.content)))
 
 
 def _is_chat(name: str) -> bool:

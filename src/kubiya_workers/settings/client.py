@@ -15,15 +15,19 @@ class ClientSettings:
     url: str | None
     key: str | None = field(repr=False)
     model: str | None = None
+    skip_model_validation: bool = False
+    own_gateway: bool = False
+    """A worker that is started here calls a gateway of its own."""
     debug: bool = False
 
     @classmethod
     def of(cls, source: Source) -> "ClientSettings":
-        urls = (source.get(v.BASE_URL), source.get(v.GATEWAY_URL), source.get(v.CONTROL_PLANE_URL))
         return cls(
             paths=Paths.of(source),
-            url=next((url for url in urls if url), None),
+            url=source.first(v.BASE_URL, v.GATEWAY_URL, v.CONTROL_PLANE_URL),
             key=source.get(v.API_KEY) or None,
-            model=source.get(v.MODEL) or None,
+            model=source.first(v.MODEL, v.MODEL_OVERRIDE),
+            skip_model_validation=source.get(v.SKIP_MODEL_VALIDATION),
+            own_gateway=bool(source.get(v.LITELLM_API_BASE)),
             debug=source.get(v.KUBIYA_DEBUG),
         )

@@ -55,6 +55,10 @@ class Source:
             shown = "***" if variable.secret else repr(text)
             raise BadSetting(f"{variable.name}={shown} is not valid: it must be {error}") from None
 
+    def first(self, *variables: Variable[str]) -> str | None:
+        """The first of these that is set."""
+        return next((value for variable in variables if (value := self.get(variable))), None)
+
 
 def text(value: str) -> str:
     return value

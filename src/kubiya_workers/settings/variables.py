@@ -74,6 +74,10 @@ LOG_FILE = Variable(
     "KUBIYA_LOG_FILE", "Where a worker logs on when nobody reads its output; set by what starts it.", "", text
 )
 MODEL = Variable("KUBIYA_MODEL", "The model for every call, whatever the agent says.", "", text)
+MODEL_OVERRIDE = Variable("KUBIYA_MODEL_OVERRIDE", "The same; KUBIYA_MODEL wins over it.", "", text)
+SKIP_MODEL_VALIDATION = Variable(
+    "KUBIYA_SKIP_MODEL_VALIDATION", "Do not ask whether a gateway has a model before it is used.", False, flag
+)
 
 SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
 SERVER_PORT = Variable("KUBIYA_SERVER_PORT", "The port the control plane listens on.", 7466, whole(0, 65_535))
@@ -165,6 +169,8 @@ ALL: tuple[AnyVariable, ...] = (
     READY_FD,
     LOG_FILE,
     MODEL,
+    MODEL_OVERRIDE,
+    SKIP_MODEL_VALIDATION,
     SERVER_HOST,
     SERVER_PORT,
     DATABASE_URL,

@@ -39,6 +39,7 @@ class WorkerSettings:
     metrics_port: int | None
     """Where metrics are served beside the health address; None where nobody asked for them."""
     model: str | None
+    skip_model_validation: bool
     gateway: str | None
     """Where models are called instead of at the control plane's gateway, with `gateway_key`."""
     gateway_key: str = field(repr=False)
@@ -53,8 +54,7 @@ class WorkerSettings:
 
     @classmethod
     def of(cls, source: Source, *, queue: str | None = None) -> "WorkerSettings":
-        urls = (source.get(v.BASE_URL), source.get(v.GATEWAY_URL), source.get(v.CONTROL_PLANE_URL))
-        url = next((url for url in urls if url), None)
+        url = source.first(v.BASE_URL, v.GATEWAY_URL, v.CONTROL_PLANE_URL)
         metrics_port = source.get(v.METRICS_PORT)
         key, queue = source.get(v.API_KEY), source.get(v.QUEUE_ID, queue)
         for name, value in ((v.QUEUE_ID.name, queue), (v.CONTROL_PLANE_URL.name, url), (v.API_KEY.name, key)):
@@ -81,7 +81,8 @@ class WorkerSettings:
             cpu_limit=source.get(v.CPU_LIMIT),
             health_addr=source.get(v.HEALTH_ADDR),
             metrics_port=metrics_port if source.get(v.METRICS_ENABLED) else None,
-            model=source.get(v.MODEL) or None,
+            model=source.first(v.MODEL, v.MODEL_OVERRIDE),
+            skip_model_validation=source.get(v.SKIP_MODEL_VALIDATION),
             gateway=source.get(v.LITELLM_API_BASE) or None,
             gateway_key=source.get(v.LITELLM_API_KEY),
             gateway_model=source.get(v.LITELLM_MODEL) or None,

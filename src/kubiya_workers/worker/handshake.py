@@ -7,9 +7,12 @@ from pathlib import Path
 
 import kubiya_workers
 from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.models import check_offered
 from kubiya_workers.contracts.workers import Registered, Registration, SystemInfo
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.worker import WorkerSettings
+
+from .models.client import ModelClient
 
 log = logs.get(__name__)
 
@@ -19,14 +22,20 @@ async def register(settings: WorkerSettings) -> Registered:
 
     Raises:
         Refusal: the control plane does not answer, or refuses the key, the queue or one more worker.
+        Invalid: the gateway that this worker calls does not have the model that it is told to use.
     """
+    own = settings.gateway is not None
+    about = system_info(settings.hostname)
+    if own:
+        about = about.model_copy(update={"models": await _offered(settings)})
     introduction = Registration(
         worker_sdk_version=kubiya_workers.__version__,
         control_plane_url=settings.url,
-        system_info=system_info(settings.hostname),
+        system_info=about,
         environment_name=settings.environment,
         heartbeat_interval=settings.heartbeat_interval,
         single_execution=settings.single_execution,
+        model=None if own or settings.skip_model_validation else settings.model,
     )
     log.debug("Registering", control_plane=settings.url, queue=settings.queue)
     async with ControlPlaneClient(settings.url, settings.key) as client:
@@ -34,6 +43,19 @@ async def register(settings: WorkerSettings) -> Registered:
     if settings.gateway is None:
         return registered
     return registered.model_copy(update={"litellm_api_url": settings.gateway, "litellm_api_key": settings.gateway_key})
+
+
+async def _offered(settings: WorkerSettings) -> tuple[str, ...]:
+    """The models that a run may name on this worker, which has a gateway of its own; `*` is any."""
+    assert settings.gateway is not None
+    async with ModelClient(settings.gateway, settings.gateway_key) as gateway:
+        names = await gateway.names()
+    told = (settings.model, settings.gateway_model)
+    if names is not None and not settings.skip_model_validation:
+        for model in filter(None, told):
+            check_offered(model, names, "the worker's own gateway")
+    # What one is told to use is used whatever a run names.
+    return ("*",) if settings.model or names is None else tuple({*names, *filter(None, told)})
 
 
 def system_info(hostname: str) -> SystemInfo:

@@ -108,6 +108,7 @@ def test_the_options_become_the_request(api: FakeApi, kubiya: Kubiya, monkeypatc
     ends(api, agent="ops")
     monkeypatch.setenv("TOKEN", "s3cret-value")
     words = ["--queue", "q", "--cwd", "/srv", "--model", "m", "--env", "A=b=c", "--secret", "TOKEN", "--timeout", "60"]
+    words += ["--skip-model-validation"]
     assert kubiya("exec", "--yes", *words, "--parent-execution", "r0", "agent", "ops", "do", "it") == 0
     assert submitted_by(api) == {
         "prompt": "do it",
@@ -119,6 +120,7 @@ def test_the_options_become_the_request(api: FakeApi, kubiya: Kubiya, monkeypatc
             "secrets": ["TOKEN"],
         },
         "model": "m",
+        "skip_model_validation": True,
         "limits": {"max_wall_s": 60.0},
     }
 

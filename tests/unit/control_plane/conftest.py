@@ -1,6 +1,7 @@
 """A real control plane application on a real SQLite database, called in this process."""
 
-from collections.abc import AsyncIterator, Callable
+import difflib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -47,6 +48,12 @@ class Models:
 
     def default(self) -> str:
         return OFFLINE_MODEL
+
+    async def knows(self, name: str) -> bool:
+        return name in (OFFLINE_MODEL, "lab/m")
+
+    def nearest(self, name: str) -> Sequence[str]:
+        return difflib.get_close_matches(name, [OFFLINE_MODEL, "lab/m"])
 
 
 @dataclass

@@ -94,6 +94,15 @@ async def test_openai_prefers_a_small_model_and_knows_its_own_prefix() -> None:
             assert await catalogue.knows("zzz") and not await catalogue.knows("yyy")
 
 
+async def test_a_server_that_lists_its_models_is_believed() -> None:
+    with ScriptedModel(models=("llama3:latest", "qwen3:4b")) as server:
+        async with _Open(base_url=server.url, model="hidden") as catalogue:
+            assert await catalogue.knows("llama3") and await catalogue.knows("qwen3:4b")
+            assert await catalogue.knows("hidden"), "the configured default is the operator's word"
+            assert not await catalogue.knows("qwen3")
+            assert (await catalogue.resolve("qwen3")).upstream is not None, "whoever insists may try"
+
+
 async def test_no_default_can_be_named_for_an_upstream_that_lists_nothing() -> None:
     async with _Open(base_url=NOWHERE) as catalogue:
         assert catalogue.default() == DEFAULT_ALIAS

@@ -44,6 +44,7 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 @click.option("--environment", metavar="NAME", help="The environment whose variables and queues it gets.")
 @click.option("--cwd", type=click.Path(path_type=Path), help="The directory its tools work in.")
 @click.option("--model", help="The model, whatever the agent says.")
+@click.option("--skip-model-validation", is_flag=True, help="Do not ask first whether the gateway has the model.")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for its tools; repeatable.")
 @click.option(
     "--secret", "secrets", multiple=True, metavar="NAME", help="A variable of this shell for its tools, kept secret."
@@ -125,6 +126,7 @@ def _request(
     environment: str | None,
     cwd: Path | None,
     model: str | None,
+    skip_model_validation: bool,
     variables: tuple[str, ...],
     secrets: tuple[str, ...],
     timeout: float | None,
@@ -143,6 +145,7 @@ def _request(
             parent_execution_id=None if parent_execution is None else ExecutionId(parent_execution),
             execution_environment=_environment(directory, variables, secrets),
             model=model or known.model,
+            skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
         ),
         local=local,
@@ -151,6 +154,7 @@ def _request(
         ask_first=_ask_first(yes=yes, non_interactive=non_interactive),
         verbose=verbose,
         timeout=timeout,
+        own_gateway=known.own_gateway,
     )
 
 

@@ -35,9 +35,7 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
-        settled = await plan(
-            plane.database, agent, new, default_model=plane.models.default(), price_of=plane.models.price_of
-        )
+        settled = await plan(plane.database, agent, new, plane.models)
         identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
         return await executions.submit(settled, new, identity=identity)
 

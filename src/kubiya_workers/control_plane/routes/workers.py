@@ -8,7 +8,7 @@ from kubiya_workers.contracts.ids import WorkerId
 from kubiya_workers.contracts.pool import CrashReport
 from kubiya_workers.contracts.workers import Disconnect, Heartbeat, Registered, Registration, Worker
 from kubiya_workers.control_plane.deps import Anyone, Client, ControlPlane, Paged, Plane, WorkerToken
-from kubiya_workers.control_plane.services import crashes, workers
+from kubiya_workers.control_plane.services import crashes, models, workers
 from kubiya_workers.control_plane.services.enrolment import Enrolled
 
 router = APIRouter(tags=["workers"])
@@ -18,7 +18,10 @@ router = APIRouter(tags=["workers"])
 async def register(
     request: Request, plane: Plane, caller: Anyone, ref: str, asked: Registration | None = None
 ) -> Registered:
-    enrolled = await workers.register(plane.database, caller, ref, asked or Registration())
+    asked = asked or Registration()
+    if asked.model:
+        await models.check(plane.models, asked.model)
+    enrolled = await workers.register(plane.database, caller, ref, asked)
     # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere.
     return _registered(plane, enrolled, str(request.base_url).rstrip("/"))
 

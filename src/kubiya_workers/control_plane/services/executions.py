@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from kubiya_workers.contracts.events import (
     Delta,
     Fact,
     MessageAdded,
+    ModelStarted,
     StatusChanged,
 )
 from kubiya_workers.contracts.executions import (
@@ -86,6 +87,7 @@ class _Known:
 
     status: Status
     queue_id: str | None
+    model: str | None
 
 
 class Counts(Protocol):
@@ -142,7 +144,7 @@ class Executions:
             MessageAdded(role="user", content=execution.prompt, message_id=f"prompt-{execution.id}"),
         )
         await self._log.append(execution.id, opening, also=also)
-        self._known[execution.id] = _Known(Status.PENDING, execution.worker_queue_id)
+        self._known[execution.id] = _known(execution)
         if self._counts is not None:
             self._counts.execution_submitted()
 
@@ -229,18 +231,23 @@ class Executions:
         """
         known = self._known.get(execution_id) or await self._learn(execution_id)
         _check_queue(caller, known.queue_id)
-        changes = [event.status for event in events if isinstance(event, StatusChanged)]
-        if known.status is Status.PENDING and not changes:
+        if known.status is Status.PENDING and not any(isinstance(event, StatusChanged) for event in events):
             begun = StatusChanged(status=Status.RUNNING, previous_status=Status.PENDING)
-            return await self._record_change(caller, execution_id, (begun, *events), [Status.RUNNING])
-        if changes:
-            return await self._record_change(caller, execution_id, events, changes)
+            return await self._record_change(caller, execution_id, (begun, *events), known)
+        if any(_tells_more(event, known) for event in events):
+            return await self._record_change(caller, execution_id, events, known)
         return await self._log.append(execution_id, events)
 
     async def _record_change(
-        self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta], changes: Sequence[Status]
+        self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta], known: _Known
     ) -> Appended:
-        reasons = [event.reason for event in events if isinstance(event, StatusChanged)]
+        """Append events after which the execution itself is another than what is `known`."""
+        values: dict[str, Any] = {"updated_at": _now()}
+        for event in events:
+            if isinstance(event, StatusChanged):
+                values |= {"status": event.status, "status_reason": event.reason}
+            elif isinstance(event, ModelStarted):
+                values["model"] = event.model
 
         async def also(connection: AsyncConnection) -> None:
             old = await store.lock_status(connection, execution_id)
@@ -248,15 +255,15 @@ class Executions:
                 raise NotFound(f"no execution {execution_id}")
             if old.is_terminal:
                 raise Conflict(f"execution {execution_id} is {old}")
-            values: dict[str, Any] = {"status": changes[-1], "status_reason": reasons[-1], "updated_at": _now()}
+            begun: dict[str, Any] = {}
             if old is Status.PENDING:
-                values |= {"started_at": _now(), "worker_id": caller.worker_id}
-            await store.update(connection, execution_id, **values)
+                begun = {"started_at": _now(), "worker_id": caller.worker_id}
+            await store.update(connection, execution_id, **values, **begun)
 
         appended = await self._log.append(execution_id, events, also=also)
-        known = self._known.get(execution_id)
-        if known is not None:
-            self._known[execution_id] = _Known(changes[-1], known.queue_id)
+        if execution_id in self._known:
+            changed = {name: values[name] for name in ("status", "model") if name in values}
+            self._known[execution_id] = replace(known, **changed)
         return appended
 
     # --- steer
@@ -380,7 +387,7 @@ class Executions:
         execution = await self.get(execution_id)
         if execution.status.is_terminal:
             raise Conflict(f"execution {execution_id} is {execution.status}")
-        known = _Known(execution.status, execution.worker_queue_id)
+        known = _known(execution)
         self._known[execution_id] = known
         return known
 
@@ -422,6 +429,15 @@ def _check_prompt(prompt: str) -> None:
 def _check_open(execution: Execution) -> None:
     if execution.status.is_terminal:
         raise Conflict(f"execution {execution.id} is {execution.status} already")
+
+
+def _known(execution: Execution) -> _Known:
+    return _Known(execution.status, execution.worker_queue_id, execution.model)
+
+
+def _tells_more(event: Fact | Delta, known: _Known) -> bool:
+    """Whether the execution is another after it: a new status, or a worker that uses a model of its own."""
+    return isinstance(event, StatusChanged) or (isinstance(event, ModelStarted) and event.model != known.model)
 
 
 def _check_queue(caller: Caller, queue_id: str | None) -> None:

@@ -3,12 +3,14 @@
 import builtins
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.messages import Price
-from kubiya_workers.contracts.models import Model
+from kubiya_workers.contracts.models import Model, is_offered, unknown_model
 from kubiya_workers.contracts.wire import JsonObject
+from kubiya_workers.contracts.workers import SystemInfo, Worker
 
 
 class Models(Protocol):
@@ -18,6 +20,32 @@ class Models(Protocol):
     def default(self) -> str: ...
 
     def price_of(self, name: str) -> Price | None: ...
+
+    async def knows(self, name: str) -> bool: ...
+
+    def nearest(self, name: str) -> Sequence[str]: ...
+
+
+async def check(models: Models, name: str) -> None:
+    """Raises `Invalid` when the gateway has no such model."""
+    if not await models.knows(name):
+        raise unknown_model(name, "the control plane's gateway", models.nearest(name))
+
+
+async def check_for(models: Models, name: str, live: Sequence[Worker]) -> None:
+    """Refuse a model that no live worker of a queue can call; one without live workers is taken to call ours.
+
+    Raises:
+        Invalid: neither the workers' own gateways nor, where one calls it, the control plane's has it.
+    """
+    offers = [SystemInfo.model_validate(worker.system_info).models for worker in live]
+    own = [*chain.from_iterable(filter(None, offers))]
+    if is_offered(name, own):
+        return
+    if not offers or None in offers:
+        await check(models, name)
+    else:
+        raise unknown_model(name, "the gateways of this queue's workers", own)
 
 
 async def get(models: Models, ref: str) -> Model:

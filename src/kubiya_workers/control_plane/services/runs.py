@@ -1,6 +1,6 @@
 """From an `execute` request to all that a run needs: the agent as it is now, its tools, its queue, its workspace."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,13 +12,14 @@ from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironme
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId
-from kubiya_workers.contracts.messages import Price
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
+from kubiya_workers.contracts.workers import Worker
 
 from ..store import agents, environments, queues, skills, workers
 from ..store.database import Database
+from .models import Models, check_for
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,13 @@ class Plan:
         )
 
 
-async def plan(
-    database: Database,
-    agent_ref: str,
-    new: NewExecution,
-    *,
-    default_model: str,
-    price_of: Callable[[str], Price | None] = lambda _: None,
-) -> Plan:
+async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models) -> Plan:
     """Settle what runs, where and with what.
 
     Raises:
         NotFound: no such agent or queue.
         Conflict: no queue was named and none has a live worker.
-        Invalid: limits or a skill's configuration are wrong.
+        Invalid: limits or a skill's configuration are wrong, or there is no such model.
     """
     async with database.reading() as connection:
         entity = await agents.find(connection, agent_ref)
@@ -76,8 +70,11 @@ async def plan(
         queue = await _queue(connection, new.worker_queue_id)
         tools = await _tools(connection, entity)
         environment = await environments.get(connection, queue.environment_id)
-    spec = _agent_spec(entity, new, tools, default_model)
-    spec = spec.model_copy(update={"price": price_of(spec.model)})
+        live = await _asked(connection, entity, new, queue)
+    spec = _agent_spec(entity, new, tools, models.default())
+    if live is not None:
+        await check_for(models, spec.model, live)
+    spec = spec.model_copy(update={"price": models.price_of(spec.model)})
     layers = [environment.execution_environment if environment else None, entity.execution_environment]
     return Plan(
         entity=entity,
@@ -86,6 +83,15 @@ async def plan(
         workspace=_workspace(*layers, new.execution_environment),
         interactive=bool(new.execution_metadata.get("interactive", False)),
     )
+
+
+async def _asked(
+    connection: AsyncConnection, entity: Agent, new: NewExecution, queue: Queue
+) -> Sequence[Worker] | None:
+    """The workers to ask whether they can call the model; None when it needs no asking."""
+    if new.skip_model_validation or not (new.model or entity.model_id):
+        return None
+    return await workers.list_(connection, queue_id=queue.id, live=True)
 
 
 async def _queue(connection: AsyncConnection, named: str | None) -> Queue:

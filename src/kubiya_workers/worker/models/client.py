@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from kubiya_workers.contracts.activities import ModelCall, ModelReply
+from kubiya_workers.contracts.models import listed_names
 
 from .assembly import Assembly, DeltaKind
 from .errors import UpstreamError, of_response
@@ -21,6 +22,7 @@ OnDelta = Callable[[DeltaKind, str], None]
 """Told each text as it comes: `("message" | "reasoning", text)`."""
 
 _CONNECT_S = 5.0
+_LIST_S = 5.0
 _ERROR_BYTES = 65_536
 _LINGER_S = 5.0
 """How long a finished answer may keep its connection open before it is given up."""
@@ -33,7 +35,8 @@ class ModelClient:
     """
 
     def __init__(self, url: str, token: str, *, first_byte_s: float = 600.0, idle_s: float = 120.0) -> None:
-        self._url = f"{url.rstrip('/').removesuffix('/v1')}/v1/chat/completions"
+        base = f"{url.rstrip('/').removesuffix('/v1')}/v1"
+        self._url, self._list_url = f"{base}/chat/completions", f"{base}/models"
         self._first_byte_s, self._idle_s = first_byte_s, idle_s
         self._http = httpx.AsyncClient(
             headers={"content-type": "application/json", "accept-encoding": "identity"},
@@ -59,6 +62,15 @@ class ModelClient:
     def use_token(self, token: str) -> None:
         """Call with this token from now on: a new registration brings a new one."""
         self._http.headers["authorization"] = f"Bearer {token}"
+
+    async def names(self) -> tuple[str, ...] | None:
+        """The models that the gateway lists; None when it does not say."""
+        try:
+            async with asyncio.timeout(_LIST_S):
+                answer = await self._http.get(self._list_url)
+                return tuple(listed_names(from_json(answer.content))) if answer.is_success else None
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError):
+            return None
 
     async def complete(self, call: ModelCall, on_delta: OnDelta) -> ModelReply:
         """One model call, its texts told to `on_delta` as they come.

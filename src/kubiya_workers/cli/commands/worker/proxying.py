@@ -12,13 +12,16 @@ _FLAGS = ("--proxy-config-file", "--proxy-config-json")
 _VARIABLES = (v.PROXY_CONFIG_FILE.name, v.PROXY_CONFIG_JSON.name)
 
 
-def local_proxy(queue: str, enabled: bool, file: Path | None, text: str | None) -> Path | None:
+def local_proxy(
+    queue: str, enable_local_proxy: bool, proxy_config_file: Path | None, proxy_config_json: str | None
+) -> Path | None:
     """The configuration of the LiteLLM beside the queue's worker, checked, as a file; None when none is wanted.
 
     Raises:
         BadSetting: what was given contradicts itself, or cannot be used. Nothing else is used instead.
     """
     source = Source.of_process()
+    enabled, file, text = enable_local_proxy, proxy_config_file, proxy_config_json
     if enabled or file is not None or text is not None:
         config = _chosen(_FLAGS, "--enable-local-proxy", enabled, file, text, source)
     elif source.get(v.ENABLE_LOCAL_PROXY):

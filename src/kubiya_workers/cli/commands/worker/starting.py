@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,6 +73,7 @@ class Wish:
 )
 @click.option("--environment", help="The environment that a new queue is made in.")
 @click.option("--model", help="The model for every call on this worker, whatever the agents say.")
+@click.option("--skip-model-validation", is_flag=True, help="Do not ask first whether the gateway has the model.")
 @click.option("--cwd", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Where its tools work.")
 @click.option("--single-execution", is_flag=True, help="Take one execution, then end with its result.")
 @click.option("--idle-timeout", callback=quantity(v.IDLE_TIMEOUT), help="End when idle for this long (90s, 10m).")
@@ -91,16 +93,15 @@ def start(
     max_log_backups: int,
     environment: str | None,
     model: str | None,
+    skip_model_validation: bool,
     cwd: Path | None,
     single_execution: bool,
     idle_timeout: int | None,
     max_tasks: int | None,
     max_uptime: int | None,
     health_addr: str | None,
-    enable_local_proxy: bool,
-    proxy_config_file: Path | None,
-    proxy_config_json: str | None,
     output: Format,
+    **proxy: Any,
 ) -> int:
     """Start a worker for a queue; a queue of an unknown name is made.
 
@@ -122,6 +123,7 @@ def start(
     given: dict[v.AnyVariable, object] = {
         v.ENVIRONMENT_NAME: environment,
         v.MODEL: model,
+        v.SKIP_MODEL_VALIDATION: True if skip_model_validation else None,
         v.IDLE_TIMEOUT: idle_timeout,
         v.MAX_TASKS: max_tasks,
         v.MAX_UPTIME: max_uptime,
@@ -134,7 +136,7 @@ def start(
         cwd=(cwd or Path()).resolve(),
         single=single_execution or Source.of_process().get(v.SINGLE_EXECUTION),
         env={variable.name: str(value) for variable, value in given.items() if value is not None},
-        proxy_config=local_proxy(queue, enable_local_proxy, proxy_config_file, proxy_config_json),
+        proxy_config=local_proxy(queue, **proxy),
     )
     known = checked(wish)
     if wish.mode is Mode.FOREGROUND:
