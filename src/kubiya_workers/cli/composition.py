@@ -22,15 +22,16 @@ from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
 from kubiya_workers.control_plane.services.objects import ObjectStore
+from kubiya_workers.control_plane.services.usage import Budgets
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.gateway.config import upstreams_of
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
-from .call_log import CallLog
 from .http_server import served
 from .lifetime import Temporal
+from .meter import CallMeter
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ async def control_plane(
             auth=auth,
             metrics=metrics,
         )
+        meter = CallMeter(Budgets(database), gateway.catalogue)
         routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, CallLog())})
+        app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
         await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
         yield Running(_url(settings.host, listener), reached.host or "", first.created)
 

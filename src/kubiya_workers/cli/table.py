@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "environment": ("kubiya_workers.cli.commands.environment:group", "Variables and queues that belong together."),
     "worker": ("kubiya_workers.cli.commands.worker:group", "Start workers, and see those that run."),
     "server": ("kubiya_workers.cli.commands.server:group", "The control plane of this machine."),
+    "usage": ("kubiya_workers.cli.commands.usage:command", "What model calls used and cost."),
     "key": ("kubiya_workers.cli.commands.key:group", "Keys to the control plane."),
     "config": ("kubiya_workers.cli.commands.config:group", "Which settings are in force, and where from."),
     "doctor": ("kubiya_workers.cli.commands.doctor:command", "Check that everything needed is there and works."),

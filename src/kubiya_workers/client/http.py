@@ -13,6 +13,7 @@ from .keys import Keys
 from .models import Models
 from .queues import Queues
 from .skills import Skills
+from .usage import UsageReports
 from .workers import Workers
 
 
@@ -33,6 +34,7 @@ class ControlPlaneClient:
         self.workers = Workers(self.connection)
         self.executions = Executions(self.connection)
         self.keys = Keys(self.connection)
+        self.usage = UsageReports(self.connection)
         self.health = HealthChecks(self.connection)
 
     @property

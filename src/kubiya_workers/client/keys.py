@@ -2,20 +2,20 @@
 
 from pydantic import TypeAdapter
 
-from kubiya_workers.contracts.keys import CreatedKey, Key, NewKey
+from kubiya_workers.contracts.keys import CreatedKey, ListedKey, NewKey
 
 from .connection import Connection
 from .paths import part
 
 _CREATED = TypeAdapter(CreatedKey)
-_MANY = TypeAdapter(list[Key])
+_MANY = TypeAdapter(list[ListedKey])
 
 
 class Keys:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def list(self) -> list[Key]:
+    async def list(self) -> list[ListedKey]:
         return await self._connection.get("/keys", _MANY)
 
     async def create(self, new: NewKey) -> CreatedKey:

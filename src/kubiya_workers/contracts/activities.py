@@ -32,6 +32,7 @@ class ModelCall(Wire):
     temperature: float | None = None
     max_output_tokens: int | None = None
     has_secrets: bool = False
+    has_budget: bool = False
     model_is_default: bool = False
     """Nobody asked for this model: a worker with a gateway of its own may use its default instead."""
     price: Price | None = None

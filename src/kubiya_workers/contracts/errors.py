@@ -51,6 +51,13 @@ class Conflict(Refusal):
     code = "conflict"
 
 
+class BudgetExhausted(Refusal):
+    """The budget of a key is used up."""
+
+    status = 402
+    code = "budget_exhausted"
+
+
 class TooLarge(Refusal):
     """A body over the documented limit."""
 
@@ -78,5 +85,15 @@ class Unavailable(Refusal):
 
 REFUSALS: dict[int, type[Refusal]] = {
     kind.status: kind
-    for kind in (Invalid, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, TooManyRequests, Unavailable)
+    for kind in (
+        Invalid,
+        Unauthorized,
+        BudgetExhausted,
+        Forbidden,
+        NotFound,
+        Conflict,
+        TooLarge,
+        TooManyRequests,
+        Unavailable,
+    )
 }

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .agents import AgentSpec, ExecutionEnvironment
 from .errors import Conflict
-from .ids import ExecutionId, QueueId, WorkerId
+from .ids import ExecutionId, KeyId, QueueId, WorkerId
 from .messages import AssistantMessage, Message, ToolCall, Usage
 from .wire import JsonObject, Timestamp, Wire
 
@@ -85,6 +85,8 @@ class Execution(Wire):
     worker_queue_id: QueueId | None = None
     worker_id: WorkerId | None = None
     parent_execution_id: ExecutionId | None = None
+    key_id: KeyId | None = None
+    """The key that it was submitted with."""
     created_at: Timestamp
     started_at: Timestamp | None = None
     completed_at: Timestamp | None = None
@@ -194,6 +196,8 @@ class RunStart(Wire):
     interactive: bool = False
     """Whether the run waits for a follow-up message after an answer, instead of completing."""
     has_secrets: bool = False
+    has_budget: bool = False
+    """Each model call waits until the control plane has said that there is budget for it."""
     """Whether the workspace holds secrets, whose values are then redacted in all that the model says too."""
     handover_events: int | None = None
     """Continue as new after this many history events; None leaves it to Temporal's suggestion."""

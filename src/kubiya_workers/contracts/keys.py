@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from .ids import KeyId, QueueId, WorkerId
 from .wire import Timestamp, Wire
 
@@ -15,6 +17,14 @@ class Scope(StrEnum):
     """Register workers; a worker's own token may act only for that worker."""
 
 
+class BudgetPeriod(StrEnum):
+    """What a key's budget is for; days and months are UTC's."""
+
+    DAY = "day"
+    MONTH = "month"
+    EVER = "ever"
+
+
 class Key(Wire):
     id: KeyId
     name: str
@@ -26,13 +36,25 @@ class Key(Wire):
     created_at: Timestamp
     expires_at: Timestamp | None = None
     revoked_at: Timestamp | None = None
+    max_cost_usd: float | None = None
+    """US dollars that model calls of its runs may cost in a `budget_period`; None is no limit."""
+    budget_period: BudgetPeriod | None = None
+
+
+class ListedKey(Key):
+    spent_usd: float | None = None
+    """What has been used of its budget."""
 
 
 class NewKey(Wire):
+    """`budget_period` is a month where there is a budget and it says nothing else."""
+
     name: str
     scope: Scope = Scope.CLIENT
     queue_id: QueueId | None = None
     expires_at: Timestamp | None = None
+    max_cost_usd: float | None = Field(default=None, gt=0)
+    budget_period: BudgetPeriod | None = None
 
 
 class CreatedKey(Key):

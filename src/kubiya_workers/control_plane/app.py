@@ -11,11 +11,11 @@ from kubiya_workers import __version__
 from . import health, problems
 from .deps import Anyone, ControlPlane
 from .metrics.requests import Measured
-from .routes import agents, environments, keys, metrics, models, objects, queues, skills, workers
+from .routes import agents, environments, keys, metrics, models, objects, queues, skills, usage, workers
 
 API = "/api/v1"
 
-_RESOURCES = (agents, skills, environments, workers, queues, keys, models, objects)
+_RESOURCES = (agents, skills, environments, workers, queues, keys, models, usage, objects)
 
 
 def build(

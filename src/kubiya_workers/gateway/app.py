@@ -29,7 +29,13 @@ Authenticate = Callable[[str], Awaitable[Caller]]
 
 
 class Meter(Protocol):
-    """Told of every call that was answered; `latency_ms` is from the request to the end of the answer."""
+    """Asked before every call, and told of each that was answered.
+
+    `admit` raises a `Refusal` when the caller may make no calls now; `latency_ms` is from the request to the end of
+    the answer.
+    """
+
+    async def admit(self, caller: Caller) -> None: ...
 
     async def record(self, caller: Caller, model: str, usage: Usage, latency_ms: float) -> None: ...
 
@@ -144,6 +150,8 @@ class _ModelCall:
         begun = time.perf_counter()
         try:
             caller = await self._authenticate(key_of(scope))
+            if self._meter is not None:
+                await self._meter.admit(caller)
             request = ModelRequest.of(await read_body(scope, receive))
             async with while_connected(receive, send) as connected_send:
                 model, usage = await self._gateway.answer(self._path, request, connected_send)

@@ -26,6 +26,7 @@ from kubiya_workers.contracts.activities import (
     ModelReply,
     Settlement,
 )
+from kubiya_workers.contracts.errors import BudgetExhausted
 from kubiya_workers.contracts.executions import FailureReason
 from kubiya_workers.contracts.tools import ToolClass, ToolRequest, ToolResult, ToolStatus
 
@@ -79,6 +80,8 @@ async def call_model(call: ModelCall, *, remaining_s: float | None) -> ModelRepl
 
 def _why_model_failed(error: ActivityError) -> tuple[FailureReason, str]:
     match error.cause:
+        case ApplicationError(type=BudgetExhausted.code) as cause:
+            return FailureReason.BUDGET_EXHAUSTED, cause.message
         case ApplicationError() as cause:
             return FailureReason.MODEL_ERROR, cause.message
         case TimeoutError():

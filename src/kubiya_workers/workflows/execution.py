@@ -85,6 +85,7 @@ class ExecutionWorkflow:
             temperature=agent.temperature,
             max_output_tokens=agent.max_output_tokens,
             has_secrets=self._start.has_secrets,
+            has_budget=self._start.has_budget,
         )
         try:
             reply = await calls.call_model(call, remaining_s=remaining_s(agent.limits, self._elapsed))

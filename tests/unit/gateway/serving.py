@@ -27,6 +27,9 @@ class Records:
 
     calls: list[tuple[str, Usage]] = field(default_factory=list)
 
+    async def admit(self, caller: Caller) -> None:
+        pass
+
     async def record(self, caller: Caller, model: str, usage: Usage, latency_ms: float) -> None:
         assert caller.name == "worker" and latency_ms > 0
         self.calls.append((model, usage))

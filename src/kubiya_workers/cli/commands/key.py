@@ -2,7 +2,7 @@
 
 import click
 
-from kubiya_workers.contracts.keys import CreatedKey, Key, NewKey, Scope
+from kubiya_workers.contracts.keys import BudgetPeriod, CreatedKey, ListedKey, NewKey, Scope
 
 from .. import talk
 from ..ages import age
@@ -10,7 +10,7 @@ from ..connect import ask
 from ..output import Format, output_option, show, show_list
 from .words import made
 
-_HEADS = ("ID", "NAME", "SCOPE", "BEGINS WITH", "AGE", "REVOKED")
+_HEADS = ("ID", "NAME", "SCOPE", "BEGINS WITH", "AGE", "BUDGET", "REVOKED")
 
 
 @click.group("key")
@@ -34,14 +34,19 @@ def list_(output: Format) -> None:
     show_default=True,
     help="admin: everything; client: everything but keys; worker: register workers.",
 )
+@click.option("--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="What its runs may cost.")
+@click.option(
+    "--per", type=click.Choice([period.value for period in BudgetPeriod]), help="Of --max-cost.  [default: month]"
+)
 @output_option
-def create(output: Format, name: str, scope: str) -> None:
+def create(output: Format, name: str, scope: str, max_cost: float | None, per: str | None) -> None:
     """Make a key. It is printed now and never again.
 
     \b
     export KUBIYA_API_KEY=$(kubiya key create laptop)
+    kubiya key create ci --max-cost 5 --per day
     """
-    new = made(NewKey, name=name, scope=scope)
+    new = made(NewKey, name=name, scope=scope, max_cost_usd=max_cost, budget_period=per)
     created = ask(lambda cp: cp.keys.create(new))
     show(created, output, _only_the_key)
     if output is Format.TEXT:
@@ -56,8 +61,14 @@ def revoke(key_id: str) -> None:
     talk.say(f"Revoked key {key_id}.")
 
 
-def _row(key: Key) -> tuple[object, ...]:
-    return (key.id, key.name, key.scope, key.prefix, age(key.created_at), key.revoked_at is not None)
+def _row(key: ListedKey) -> tuple[object, ...]:
+    return (key.id, key.name, key.scope, key.prefix, age(key.created_at), _budget(key), key.revoked_at is not None)
+
+
+def _budget(key: ListedKey) -> str | None:
+    if key.max_cost_usd is None:
+        return None
+    return f"${key.spent_usd or 0:.4f} of ${key.max_cost_usd:g} ({key.budget_period or BudgetPeriod.MONTH})"
 
 
 def _only_the_key(created: CreatedKey) -> str:

@@ -37,7 +37,7 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
         settled = await plan(plane.database, agent, new, plane.models)
         identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
-        return await executions.submit(settled, new, identity=identity)
+        return await executions.submit(settled, new, key_id=caller.key_id, identity=identity)
 
     @routes.get("/executions")
     async def list_(

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from kubiya_workers.contracts.ids import KeyId
-from kubiya_workers.contracts.keys import CreatedKey, Key, NewKey
+from kubiya_workers.contracts.keys import CreatedKey, Key, ListedKey, NewKey
 from kubiya_workers.contracts.wire import Wire
 from kubiya_workers.control_plane.deps import Admin, Paged, Plane
 from kubiya_workers.control_plane.services import keys
@@ -22,7 +22,7 @@ class BroughtKey(Wire):
 
 
 @router.get("")
-async def list_keys(plane: Plane, caller: Admin, page: Paged) -> Sequence[Key]:
+async def list_keys(plane: Plane, caller: Admin, page: Paged) -> Sequence[ListedKey]:
     return await keys.list_(plane.database, skip=page.skip, limit=page.limit)
 
 

@@ -41,17 +41,18 @@ from kubiya_workers.contracts.executions import (
     advance,
 )
 from kubiya_workers.contracts.health import Check
-from kubiya_workers.contracts.ids import ExecutionId, new_id, workflow_id
+from kubiya_workers.contracts.ids import ExecutionId, KeyId, new_id, workflow_id
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.contracts.tools import Workspace
 
 from ..events.log import EventLog
 from ..store import executions as store
-from ..store import queues, workers
+from ..store import queues, usage, workers
 from ..store.database import Database
 from . import waiting
 from .closing import closing_events, closing_values, without_secrets
 from .runs import Plan
+from .usage import Budgets
 from .waiting import Hands, Progress
 
 MAX_PROMPT = 1_000_000
@@ -88,6 +89,7 @@ class _Known:
     status: Status
     queue_id: str | None
     model: str | None
+    key_id: KeyId | None
 
 
 class Counts(Protocol):
@@ -101,6 +103,7 @@ class Executions:
     """The service; one a process. Holds no truth of its own: `_known` is a cache of open executions."""
 
     def __init__(self, database: Database, log: EventLog, engine: Engine, counts: Counts | None = None) -> None:
+        self._budgets = Budgets(database)
         self._counts = counts
         self._database = database
         self._log = log
@@ -111,26 +114,31 @@ class Executions:
 
     # --- submit
 
-    async def submit(self, plan: Plan, new: NewExecution, *, identity: str | None = None) -> Submitted:
+    async def submit(
+        self, plan: Plan, new: NewExecution, *, key_id: KeyId | None = None, identity: str | None = None
+    ) -> Submitted:
         """Store the execution, then start its workflow. `identity` names a submit that may be sent again.
 
         A workflow that cannot be started now is started by the reconciler: the execution is stored and pending.
 
         Raises:
             Invalid: the prompt is blank or too long.
+            BudgetExhausted: nothing is left of the budget of the key that submits it.
         """
         _check_prompt(new.prompt)
         execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
         existing = await self._find(execution_id) if identity else None
         if existing is not None:
             return _submitted(existing, "already submitted")
-        execution = plan.execution(execution_id, new, _now())
+        has_budget = await self._budgets.check(key_id)
+        execution = plan.execution(execution_id, new, key_id, _now())
         run = RunStart(
             execution_id=execution_id,
             agent=plan.agent,
             prompt=new.prompt,
             interactive=plan.interactive,
             has_secrets=bool(plan.workspace.secrets),
+            has_budget=has_budget,
         )
         await self._insert(execution, plan.workspace, run, plan.task_queue)
         return _submitted(execution, await self._start(run, plan.task_queue))
@@ -228,9 +236,12 @@ class Executions:
         Raises:
             NotFound, Forbidden: no such execution, or not of the worker's queue.
             Conflict: a stale attempt, or the run is over.
+            BudgetExhausted: a model call begins, and nothing is left of the budget of the key that submitted the run.
         """
         known = self._known.get(execution_id) or await self._learn(execution_id)
         _check_queue(caller, known.queue_id)
+        if any(isinstance(event, ModelStarted) for event in events):
+            await self._budgets.check(known.key_id)
         if known.status is Status.PENDING and not any(isinstance(event, StatusChanged) for event in events):
             begun = StatusChanged(status=Status.RUNNING, previous_status=Status.PENDING)
             return await self._record_change(caller, execution_id, (begun, *events), known)
@@ -259,6 +270,7 @@ class Executions:
             if old is Status.PENDING:
                 begun = {"started_at": _now(), "worker_id": caller.worker_id}
             await store.update(connection, execution_id, **values, **begun)
+            await _count(connection, caller, execution_id, events, known.model)
 
         appended = await self._log.append(execution_id, events, also=also)
         if execution_id in self._known:
@@ -432,12 +444,41 @@ def _check_open(execution: Execution) -> None:
 
 
 def _known(execution: Execution) -> _Known:
-    return _Known(execution.status, execution.worker_queue_id, execution.model)
+    return _Known(execution.status, execution.worker_queue_id, execution.model, execution.key_id)
 
 
 def _tells_more(event: Fact | Delta, known: _Known) -> bool:
-    """Whether the execution is another after it: a new status, or a worker that uses a model of its own."""
-    return isinstance(event, StatusChanged) or (isinstance(event, ModelStarted) and event.model != known.model)
+    """Whether more than the log has to know of it: a status, a worker's own choice of a model, what a call used."""
+    match event:
+        case StatusChanged():
+            return True
+        case ModelStarted():
+            return event.model != known.model
+        case MessageAdded():
+            return event.usage is not None
+        case _:
+            return False
+
+
+async def _count(
+    connection: AsyncConnection,
+    caller: Caller,
+    execution_id: ExecutionId,
+    events: Sequence[Fact | Delta],
+    model: str | None,
+) -> None:
+    """What the model calls used that end with these events."""
+    for event in events:
+        if isinstance(event, MessageAdded) and event.usage is not None:
+            await usage.add_step(
+                connection,
+                execution_id,
+                event.step,
+                model=model or event.model or "unknown",
+                used=event.usage,
+                worker_id=caller.worker_id,
+                now=_now(),
+            )
 
 
 def _check_queue(caller: Caller, queue_id: str | None) -> None:

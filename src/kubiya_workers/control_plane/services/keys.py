@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound, Unavailable
 from kubiya_workers.contracts.ids import KeyId, new_id
-from kubiya_workers.contracts.keys import CreatedKey, Key, NewKey, Scope
+from kubiya_workers.contracts.keys import BudgetPeriod, CreatedKey, Key, ListedKey, NewKey, Scope
 from kubiya_workers.control_plane.auth import Auth, digest, new_key, shown_prefix
 from kubiya_workers.control_plane.store import keys as store
 from kubiya_workers.control_plane.store import queues as queue_store
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.settings.paths import Paths
+
+from .usage import with_spending
 
 LOCAL = "local"
 ENVIRONMENT = "environment"
@@ -30,10 +32,11 @@ class FirstKeys:
     """The key of the server's environment is known and was revoked: it stays so."""
 
 
-async def list_(database: Database, *, skip: int, limit: int) -> Sequence[Key]:
+async def list_(database: Database, *, skip: int, limit: int) -> Sequence[ListedKey]:
     """Newest first; revoked ones too."""
     async with database.reading() as connection:
-        return await store.list_(connection, skip=skip, limit=limit)
+        found = await store.list_(connection, skip=skip, limit=limit)
+        return [await with_spending(connection, key) for key in found]
 
 
 async def create(database: Database, new: NewKey) -> CreatedKey:
@@ -45,8 +48,14 @@ async def create(database: Database, new: NewKey) -> CreatedKey:
     """
     if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
         raise Invalid("expires_at is in the past")
+    if new.max_cost_usd is not None and new.scope is Scope.WORKER:
+        raise Invalid("a key with scope worker makes no runs of its own to have a budget for")
+    if new.budget_period is not None and new.max_cost_usd is None:
+        raise Invalid("a budget's period needs its amount", fix="Say how much: max_cost_usd, --max-cost USD.")
     if new.queue_id is not None and new.scope is not Scope.WORKER:
         raise Invalid("only a key with scope worker can be bound to a queue")
+    if new.max_cost_usd is not None and new.budget_period is None:
+        new = new.model_copy(update={"budget_period": BudgetPeriod.MONTH})
     secret = new_key()
     async with database.writing() as connection:
         if new.queue_id is not None and await queue_store.find(connection, new.queue_id) is None:

@@ -11,7 +11,7 @@ from kubiya_workers.agent.skills import tools_for
 from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironment, Limits
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
-from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.ids import ExecutionId, KeyId
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
@@ -36,7 +36,7 @@ class Plan:
     def task_queue(self) -> str:
         return self.queue.task_queue_name
 
-    def execution(self, execution_id: ExecutionId, new: NewExecution, now: datetime) -> Execution:
+    def execution(self, execution_id: ExecutionId, new: NewExecution, key_id: KeyId | None, now: datetime) -> Execution:
         return Execution(
             id=execution_id,
             execution_id=execution_id,
@@ -50,6 +50,7 @@ class Plan:
             execution_metadata={**new.user_metadata, **new.execution_metadata},
             worker_queue_id=self.queue.id,
             parent_execution_id=new.parent_execution_id,
+            key_id=key_id,
             created_at=now,
             updated_at=now,
         )

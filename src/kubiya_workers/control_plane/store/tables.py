@@ -99,6 +99,8 @@ keys = sa.Table(
     _moment("created_at"),
     _moment("expires_at", nullable=True),
     _moment("revoked_at", nullable=True),
+    sa.Column("max_cost_usd", sa.Float(), nullable=True),
+    sa.Column("budget_period", sa.String(8), nullable=True),
 )
 """`digest` is the SHA-256 of the key in hex; the key itself is nowhere."""
 
@@ -147,6 +149,7 @@ executions = sa.Table(
     sa.Column("task_queue_name", sa.Text(), nullable=True),
     sa.Column("worker_id", sa.String(64), nullable=True),
     sa.Column("parent_execution_id", sa.String(64), nullable=True),
+    sa.Column("key_id", sa.String(64), nullable=True),
     sa.Column("last_seq", sa.Integer(), nullable=False),
     _moment("created_at"),
     _moment("started_at", nullable=True),
@@ -174,3 +177,33 @@ events = sa.Table(
     sa.Index("ix_events_step", "execution_id", "step", "attempt"),
 )
 """`key` is `fact_key` of a fact, or `part@offset` of a coalesced delta, whose `part` is set; `body` the event."""
+
+usage = sa.Table(
+    "usage",
+    METADATA,
+    sa.Column("id", sa.String(96), primary_key=True),
+    sa.Column("day", sa.String(10), nullable=False, index=True),
+    sa.Column("execution_id", sa.String(64), nullable=True, index=True),
+    sa.Column("step", sa.Integer(), nullable=True),
+    _text("agent"),
+    _text("queue"),
+    sa.Column("worker_id", sa.String(64), nullable=True),
+    sa.Column("key_id", sa.String(64), nullable=True, index=True),
+    _text("key_name"),
+    _text("model", nullable=False),
+    sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+    sa.Column("output_tokens", sa.BigInteger(), nullable=False),
+    sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
+    sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+    sa.Column("cost_usd", sa.Float(), nullable=False),
+)
+"""One row a model call. It names what it came from as that was then, so that it says the same when all of it is
+deleted; `day` is UTC's, as 2026-01-31."""
+
+settings = sa.Table(
+    "settings",
+    METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    _body("value"),
+)
+"""What people set for the whole control plane while it runs."""

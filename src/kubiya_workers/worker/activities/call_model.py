@@ -47,6 +47,9 @@ class CallModel:
         redactor = await self._redactor(call)
         async with self._steps.publisher(call.execution_id, call.step, attempt) as publisher:
             await publisher.fact(ModelStarted(step=call.step, attempt=attempt, model=call.model))
+            if call.has_budget:
+                # Refused when it is used up; a run without a budget need not wait for the answer.
+                await publisher.flush()
             meter = ModelMeter()
             said = _Redacted(redactor, publisher, meter)
             try:
