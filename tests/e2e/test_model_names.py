@@ -62,6 +62,32 @@ def test_a_worker_s_own_gateway_says_what_it_has(tmp_path: Path) -> None:
         assert {chat.body["model"] for chat in own.chats} == {"llama3", "qwen3"}
 
 
+def test_the_default_is_set_and_stays(tmp_path: Path) -> None:
+    with ScriptedModel("Fine.", models=("llama3", "qwen3")) as model:
+        with served(tmp_path, KUBIYA_LLM_BASE_URL=model.url) as machine:
+            assert _default(machine) == "llama3"
+            refused = machine.run("model", "set-default", "qwen")
+            assert refused.returncode == 4
+            assert "Did you mean qwen3?" in refused.stderr
+            assert machine.run("model", "set-default", "qwen3").returncode == 0
+            assert machine.run("server", "stop").returncode == 0
+            assert machine.run("server", "start").returncode == 0
+            assert _default(machine) == "qwen3"
+            ran = machine.json("exec", "--local", "--yes", "hello")
+            assert isinstance(ran, dict) and ran["model"] == "qwen3"
+        with served(tmp_path, KUBIYA_LLM_BASE_URL=model.url, KUBIYA_LLM_MODEL="llama3") as machine:
+            assert _default(machine) == "llama3", "the configuration wins"
+            refused = machine.run("model", "set-default", "qwen3")
+            assert refused.returncode == 4
+            assert "KUBIYA_LLM_MODEL" in refused.stderr
+
+
+def _default(machine: Machine) -> str:
+    shown = machine.json("model", "get")
+    assert isinstance(shown, dict)
+    return str(shown["value"])
+
+
 def _model_of_a_run(machine: Machine, *words: str) -> str:
     ran = machine.json("exec", "--queue=q", "--yes", *words, "hello")
     assert isinstance(ran, dict)

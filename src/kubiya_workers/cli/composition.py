@@ -5,6 +5,7 @@
 They are ended in reverse order. This is the one place that knows both the control plane and the gateway beside it.
 """
 
+import functools
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
+from kubiya_workers.control_plane.services.models import recall_default
 from kubiya_workers.control_plane.services.objects import ObjectStore
 from kubiya_workers.control_plane.services.usage import Budgets
 from kubiya_workers.control_plane.store.database import Database
@@ -69,7 +71,9 @@ async def control_plane(
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
-        reconciler = Reconciler(database, executions, engine, auth)
+        recall = functools.partial(recall_default, database, gateway.catalogue)
+        await recall()
+        reconciler = Reconciler(database, executions, engine, auth, also=recall)
         stack.push_async_callback(reconciler.close)
         await reconciler.start()
         plane = ControlPlane(

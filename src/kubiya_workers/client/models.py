@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from kubiya_workers.contracts.chat import usage_of
 from kubiya_workers.contracts.messages import Price
-from kubiya_workers.contracts.models import Model, ModelTest
+from kubiya_workers.contracts.models import ChosenModel, Model, ModelTest
 from kubiya_workers.contracts.wire import Wire
 
 from .connection import Connection
@@ -50,6 +50,9 @@ class Models:
         usage = usage_of(fields.get("usage")).priced(price)
         said = str(fields["choices"][0]["message"].get("content") or "")
         return ModelTest(model=model, answer=said, latency_ms=latency, usage=usage, cost_usd=usage.cost_usd or None)
+
+    async def set_default(self, model: str) -> Model:
+        return await self._connection.put("PUT", "/models/default", _ONE, ChosenModel(model=model))
 
     async def default(self) -> Model:
         """The model of an execution that names none."""

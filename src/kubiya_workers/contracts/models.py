@@ -23,6 +23,12 @@ class ModelTest(Wire):
     cost_usd: float | None = None
 
 
+class ChosenModel(Wire):
+    """The body that sets the default model."""
+
+    model: str
+
+
 class Model(Wire):
     id: str
     value: str

@@ -7,6 +7,7 @@ stored but never reached Temporal. It also marks workers that went silent and re
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unavailable
@@ -30,13 +31,21 @@ log = logs.get(__name__)
 class Reconciler:
     """One a process. Several control planes may watch the same run: the second close finds it closed."""
 
-    def __init__(self, database: Database, executions: Executions, engine: Engine, auth: Auth) -> None:
+    def __init__(
+        self,
+        database: Database,
+        executions: Executions,
+        engine: Engine,
+        auth: Auth,
+        also: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
         self._auth = auth
         self._executions = executions
         self._engine = engine
         self._watches: dict[ExecutionId, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._also = also
         self._clock = WatchedClock()
 
     async def start(self) -> None:
@@ -99,6 +108,8 @@ class Reconciler:
         for worker_id in await workers.mark_lost(self._database, now, auth=self._auth, steady=steady):
             log.warning("Worker lost", worker_id=worker_id, reason="3 heartbeats missed")
         await queues.clean_up(self._database, now)
+        if self._also is not None:
+            await self._also()
 
     async def _reconcile(self, run: StoredRun) -> None:
         if run.execution.id in self._watches:

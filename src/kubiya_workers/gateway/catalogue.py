@@ -57,6 +57,7 @@ class Catalogue:
     def __init__(self, upstreams: tuple[Upstream, ...], default_model: str | None, http: httpx.AsyncClient) -> None:
         self._upstreams = upstreams
         self._configured = default_model
+        self._preferred: str | None = None
         self._http = http
         self._listings: dict[str, _Listing] = {}
         self._look: asyncio.Task[None] | None = None
@@ -102,12 +103,21 @@ class Catalogue:
     def default(self) -> str:
         """The model for those who name none."""
         self._refresh_if_older(_FRESH_S)
-        if self._configured:
-            return self._configured
+        if chosen := self._configured or self._preferred:
+            return chosen
         for upstream in self._upstreams:
             if chosen := self._choice_of(upstream):
                 return chosen
         return OFFLINE_MODEL
+
+    @property
+    def fixed_default(self) -> str | None:
+        """The default that the configuration names: nobody changes it while the server runs."""
+        return self._configured
+
+    def prefer(self, name: str | None) -> None:
+        """Make this model the default where the configuration names none; None lets the upstreams decide again."""
+        self._preferred = name
 
     def _choice_of(self, upstream: Upstream) -> str | None:
         names = [name for name in self._names(upstream) if _is_chat(name)]

@@ -49,6 +49,11 @@ class Models:
     def default(self) -> str:
         return OFFLINE_MODEL
 
+    fixed_default: str | None = None
+
+    def prefer(self, name: str | None) -> None:
+        pass
+
     async def knows(self, name: str) -> bool:
         return name in (OFFLINE_MODEL, "lab/m")
 

@@ -5,6 +5,7 @@ import click
 from kubiya_workers.contracts.messages import Price
 from kubiya_workers.contracts.models import Model, ModelTest
 
+from .. import talk
 from ..ages import duration
 from ..connect import ask
 from ..output import Format, details, output_option, show, show_list
@@ -39,6 +40,14 @@ def get(model: str | None, output: Format) -> None:
 def test(model: str, output: Format) -> None:
     """Make one tiny call to a model: whether it answers, how fast, and what that cost."""
     show(ask(lambda cp: cp.models.test(model)), output, _tested)
+
+
+@group.command("set-default")
+@click.argument("model")
+def set_default(model: str) -> None:
+    """Make a model the one of executions that name none."""
+    chosen = ask(lambda cp: cp.models.set_default(model))
+    talk.say(f"The default model is {chosen.value} now.")
 
 
 def _tested(done: ModelTest) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from kubiya_workers.contracts.models import Model
+from kubiya_workers.contracts.models import ChosenModel, Model
 from kubiya_workers.contracts.wire import JsonObject
-from kubiya_workers.control_plane.deps import Anyone, Paged, Plane
+from kubiya_workers.control_plane.deps import Admin, Anyone, Paged, Plane
 from kubiya_workers.control_plane.services import models
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -20,6 +20,11 @@ async def list_models(plane: Plane, caller: Anyone, page: Paged) -> Sequence[Mod
 @router.get("/default")
 async def get_default(plane: Plane, caller: Anyone) -> Model:
     return await models.default(plane.models)
+
+
+@router.put("/default")
+async def set_default(plane: Plane, caller: Admin, chosen: ChosenModel) -> Model:
+    return await models.set_default(plane.database, plane.models, chosen.model)
 
 
 @router.get("/providers")

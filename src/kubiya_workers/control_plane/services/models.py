@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Protocol
 
-from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.errors import Conflict, NotFound
 from kubiya_workers.contracts.messages import Price
 from kubiya_workers.contracts.models import Model, is_offered, unknown_model
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import SystemInfo, Worker
+
+from ..store import settings
+from ..store.database import Database
+
+_DEFAULT = "default_model"
 
 
 class Models(Protocol):
@@ -18,6 +23,11 @@ class Models(Protocol):
 
     async def list(self) -> builtins.list[Model]: ...
     def default(self) -> str: ...
+
+    @property
+    def fixed_default(self) -> str | None: ...
+
+    def prefer(self, name: str | None) -> None: ...
 
     def price_of(self, name: str) -> Price | None: ...
 
@@ -61,6 +71,31 @@ async def default(models: Models) -> Model:
     name = models.default()
     found = next((model for model in await models.list() if name in (model.id, model.value)), None)
     return found or Model(id=name, value=name, label=name, provider="custom")
+
+
+async def set_default(database: Database, models: Models, name: str) -> Model:
+    """Make this the model of executions that name none, on every control plane of the database.
+
+    Raises:
+        Conflict: the configuration of the server decides it.
+        Invalid: the gateway has no such model.
+    """
+    if models.fixed_default is not None:
+        raise Conflict(
+            f"the default is {models.fixed_default!r}, because KUBIYA_LLM_MODEL says so",
+            fix="Start the server without KUBIYA_LLM_MODEL, or with the model that you want there.",
+        )
+    await check(models, name)
+    async with database.writing() as connection:
+        await settings.put(connection, _DEFAULT, name)
+    models.prefer(name)
+    return await default(models)
+
+
+async def recall_default(database: Database, models: Models) -> None:
+    """Take up what people set, here or at another control plane of the database."""
+    async with database.reading() as connection:
+        models.prefer(await settings.get(connection, _DEFAULT))
 
 
 async def providers(models: Models) -> Sequence[JsonObject]:
