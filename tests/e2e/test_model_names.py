@@ -60,6 +60,8 @@ def test_a_worker_s_own_gateway_says_what_it_has(tmp_path: Path) -> None:
             del machine.environ["KUBIYA_MODEL_OVERRIDE"]
             assert _model_of_a_run(machine, "--model=whatever") == "qwen3", "the override is on record"
         assert {chat.body["model"] for chat in own.chats} == {"llama3", "qwen3"}
+        counted = machine.json("usage", "--by=model")
+        assert isinstance(counted, list) and {row["name"] for row in counted} == {"llama3", "qwen3"}
 
 
 def test_the_default_is_set_and_stays(tmp_path: Path) -> None:

@@ -270,7 +270,7 @@ class Executions:
             if old is Status.PENDING:
                 begun = {"started_at": _now(), "worker_id": caller.worker_id}
             await store.update(connection, execution_id, **values, **begun)
-            await _count(connection, caller, execution_id, events, known.model)
+            await _count(connection, caller, execution_id, events, values.get("model", known.model))
 
         appended = await self._log.append(execution_id, events, also=also)
         if execution_id in self._known:
