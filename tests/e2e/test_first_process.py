@@ -60,7 +60,7 @@ def test_a_worker_drains_when_its_container_is_told_to_stop(machine: Machine) ->
         )  # fmt: skip
     try:
         until(lambda: "Ready" in out.read_text() or container.poll() is not None, "the worker polls")
-        (first,) = [p for p in machine.running(lambda words: "start" in words) if p.parent().name() == "unshare"]  # type: ignore[union-attr]
+        (first,) = [p for p in machine.processes() if p.ppid() == container.pid]
         first.send_signal(signal.SIGTERM)
         assert container.wait(60) == 0, out.read_text()
         assert "Disconnected" in out.read_text()
