@@ -31,6 +31,8 @@ def test_usage_and_budgets(tmp_path: Path) -> None:
             assert row["calls"] == 2 and row["name"]
             assert abs(row["usage"]["cost_usd"] - spent) < 1e-9
         assert len(listed(machine, "usage", "--execution", run["id"])) == 2, "each step's"
+        steps = machine.run("usage", "--by=step")
+        assert steps.returncode == 4 and "--execution" in steps.stderr
         assert "gpt-4o-mini" in machine.run("usage", "--by=model").stdout
 
         key = machine.run("key", "create", "ci", "--max-cost=0.0000001", "--per=day").stdout.strip()

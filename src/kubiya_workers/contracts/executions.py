@@ -196,9 +196,9 @@ class RunStart(Wire):
     interactive: bool = False
     """Whether the run waits for a follow-up message after an answer, instead of completing."""
     has_secrets: bool = False
+    """Whether the workspace holds secrets, whose values are then redacted in all that the model says too."""
     has_budget: bool = False
     """Each model call waits until the control plane has said that there is budget for it."""
-    """Whether the workspace holds secrets, whose values are then redacted in all that the model says too."""
     handover_events: int | None = None
     """Continue as new after this many history events; None leaves it to Temporal's suggestion."""
     carried: RunState | None = None

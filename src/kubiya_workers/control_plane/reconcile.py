@@ -39,6 +39,7 @@ class Reconciler:
         auth: Auth,
         also: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`also` is done at each sweep: what else this process brings in line with the database."""
         self._database = database
         self._auth = auth
         self._executions = executions

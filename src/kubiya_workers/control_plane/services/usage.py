@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kubiya_workers.contracts.errors import BudgetExhausted
+from kubiya_workers.contracts.errors import BudgetExhausted, Invalid
 from kubiya_workers.contracts.ids import KeyId
 from kubiya_workers.contracts.keys import BudgetPeriod, Caller, Key, ListedKey
 from kubiya_workers.contracts.messages import Price, Usage
@@ -37,7 +37,13 @@ async def report(
     execution_id: str | None = None,
     limit: int,
 ) -> Sequence[UsageSum]:
-    """The days (UTC) are inclusive."""
+    """The days (UTC) are inclusive.
+
+    Raises:
+        Invalid: the steps of no execution in particular.
+    """
+    if by is UsageBy.STEP and execution_id is None:
+        raise Invalid("steps are those of one execution", fix="Name it: kubiya usage --execution ID, or execution_id.")
     first, last = since and since.isoformat(), until and until.isoformat()
     async with database.reading() as connection:
         return await store.sums(connection, by, since=first, until=last, execution_id=execution_id, limit=limit)

@@ -22,7 +22,7 @@ _GROUPS: Mapping[UsageBy, tuple[sa.ColumnElement[Any], ...]] = {
     UsageBy.KEY: (usage.c.key_name, usage.c.key_id),
     UsageBy.DAY: (usage.c.day,),
     UsageBy.EXECUTION: (usage.c.execution_id,),
-    UsageBy.STEP: (usage.c.step, usage.c.execution_id),
+    UsageBy.STEP: (usage.c.step,),
 }
 """By what is grouped; the first column is the name that people see."""
 
