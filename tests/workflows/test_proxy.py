@@ -15,6 +15,7 @@ from kubiya_workers.settings.proxies import Proxies
 from kubiya_workers.settings.server import TemporalSettings
 from kubiya_workers.settings.source import BadSetting, Source
 from kubiya_workers.worker.connection import connect
+from tests.loopback import listening
 
 BEYOND = "temporal.example:7233"
 
@@ -26,10 +27,8 @@ class Tunnel:
     target: str
     address: str = ""
     asked: list[str] = field(default_factory=list[str])
-    tunnels: set[asyncio.Task[object] | None] = field(default_factory=set[asyncio.Task[object] | None])
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.tunnels.add(task := asyncio.current_task())
         there: asyncio.StreamWriter | None = None
         try:
             self.asked += (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
@@ -37,26 +36,17 @@ class Tunnel:
             there_reader, there = await _connected(host, int(port))
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
-        except (OSError, asyncio.CancelledError):
-            pass  # one side has gone, or the test is over
+        except OSError:
+            pass  # one side has gone
         finally:
             for end in filter(None, (writer, there)):
                 end.transport.abort()
-            self.tunnels.discard(task)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Tunnel"]:
-        server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
+        async with listening(self._pass) as port:
+            self.address = f"127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
-            for task in filter(None, list(self.tunnels)):
-                task.cancel()
-            while self.tunnels:
-                await asyncio.sleep(0)
-            await asyncio.sleep(0)  # an aborted transport is closed at the loop's next turn
 
 
 async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

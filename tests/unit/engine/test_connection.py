@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.loopback import listening
 
 from kubiya_workers.client.payloads import data_converter
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unauthorized, Unavailable
@@ -53,10 +54,10 @@ async def grpc_that_answers(status: int, message: str) -> AsyncIterator[str]:
                 elif kind == _FRAME_HEADERS:
                     writer.write(_frame(_FRAME_HEADERS, _END, stream, refusal))
         except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+            pass  # the client has gone
 
-    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(talk) as port:
+        yield f"127.0.0.1:{port}"
 
 
 async def refused(settings: TemporalSettings) -> Refusal:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from tests.loopback import listening
 
 from kubiya_workers.contracts.tools import ToolResult, ToolStatus
 from kubiya_workers.worker.tools import addresses
@@ -37,7 +38,6 @@ class Server:
             self.requests.append(head + (await reader.readexactly(length)).decode())
             writer.write(self.answers.get(head.split(" ")[1], answer("404 Not Found")))
             await writer.drain()
-        writer.close()
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -52,9 +52,7 @@ def answer(status: str = "200 OK", body: bytes = b"", **headers: str) -> bytes:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listening.sockets[0].getsockname()[1]
-    async with listening:
+    async with listening(server.serve) as server.port:
         yield server
 
 
@@ -267,16 +265,12 @@ async def test_bodies_that_are_no_text(server: Server, request_: Use) -> None:
 async def test_silent_and_broken_servers(request_: Use) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
     async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"nonsense\r\n\r\n")
-        writer.close()
 
     for serve, said in ((silent, "timed out after 0.3 s"), (broken, "could not be reached")):
-        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with listening:
-            port = listening.sockets[0].getsockname()[1]
+        async with listening(serve) as port:
             result = await request_(f"http://127.0.0.1:{port}/", {"timeout_s": 0.3})
         assert result.status is ToolStatus.FAILED and said in result.content
     closed = await request_(f"http://127.0.0.1:{port}/")
