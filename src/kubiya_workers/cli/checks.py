@@ -17,6 +17,7 @@ from kubiya_workers.contracts.errors import Refusal
 from kubiya_workers.contracts.models import OFFLINE_MODEL
 from kubiya_workers.contracts.wire import Wire
 from kubiya_workers.launchers import server
+from kubiya_workers.settings import contexts
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.server import ServerSettings
 from kubiya_workers.settings.source import BadSetting, Source
@@ -48,9 +49,19 @@ class Finding(Wire):
 def machine(known: ClientSettings, source: Source) -> list[Finding]:
     """What can be seen without asking anybody."""
     found = [python(sys.version_info[:3]), home(known.paths.home), disk(known.paths.home)]
+    if (file := contexts.file_of(source)).exists():
+        found.append(contexts_file(file))
     if known.url is not None:
         return [*found, Finding(name="server packages", result=Result.SKIP, evidence="another control plane is used")]
     return [*found, packages(find_spec), temporal(source), *_ports(known, source)]
+
+
+def contexts_file(file: Path) -> Finding:
+    """Whether the keys in it are the user's alone."""
+    if contexts.open_to_others(file):
+        evidence, remedy = f"others of this machine may read {file}, and its keys", f"chmod 600 {file}"
+        return Finding(name="contexts", result=Result.WARN, evidence=evidence, remedy=remedy)
+    return Finding(name="contexts", result=Result.OK, evidence=f"{file} is its owner's alone")
 
 
 def python(version: tuple[int, int, int]) -> Finding:

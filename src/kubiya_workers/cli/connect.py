@@ -9,6 +9,7 @@ from typing import TypeVar
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import Unauthorized
 from kubiya_workers.launchers import server
+from kubiya_workers.settings import contexts
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
 
@@ -34,7 +35,9 @@ def settings() -> ClientSettings:
     Raises:
         BadSetting: one of them cannot be used.
     """
-    return ClientSettings.of(Source.of_process())
+    source = Source.of_process()
+    context = contexts.in_force(source)
+    return ClientSettings.of(source, context[1] if context else None)
 
 
 @asynccontextmanager
@@ -56,7 +59,7 @@ async def reach(
         if settings.key is None:
             raise Unauthorized(
                 f"there is no key for {settings.url}: KUBIYA_API_KEY is not set",
-                fix="export KUBIYA_API_KEY=…; a key is made with: kubiya key create NAME",
+                fix="export KUBIYA_API_KEY=…, or keep it in a context: kubiya config set-context NAME --api-key-stdin",
             )
         async with ControlPlaneClient(settings.url, settings.key) as client:
             yield Reached(client, settings.url, settings.key)

@@ -7,11 +7,11 @@ The run is durable, so that a worker which dies is simply started again.
 
 import asyncio
 import contextlib
+import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
@@ -19,8 +19,9 @@ from kubiya_workers.contracts.errors import Refusal
 from kubiya_workers.contracts.queues import NewQueue, Queue
 from kubiya_workers.launchers import local
 from kubiya_workers.launchers.guard import Guard
-from kubiya_workers.launchers.spec import LocalWorker
+from kubiya_workers.launchers.spec import LocalWorker, ModelAccess
 from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.paths import Paths
 
 from .connect import Reached
 from .exit import Exit, Failed
@@ -46,6 +47,7 @@ class _Stage:
     guard: Guard
     renderer: Renderer
     request: RunRequest
+    models: ModelAccess | None = None
 
     @property
     def cp(self) -> ControlPlaneClient:
@@ -64,17 +66,19 @@ class _Stage:
             single_execution=True,
             # The worker's own setting wins over a run's model: what this run was asked to use must win over both.
             env={variable.name: value for variable, value in told.items()},
+            models=self.models,
         )
 
 
-async def run_here(reached: Reached, request: RunRequest, renderer: Renderer) -> Ended:
+async def run_here(reached: Reached, request: RunRequest, renderer: Renderer, paths: Paths) -> Ended:
     """Run it on this machine.
 
     Raises:
         Failed: the worker does not stay alive. Cancelled: the run is cancelled, and everything is cleaned up.
+        BadSetting, Unavailable: the LiteLLM beside the worker does not start.
     """
     new = NewQueue(
-        name=f"local-{token_hex(4)}",
+        name=request.local_queue,
         description="A worker for one run of kubiya exec --local",
         ephemeral=True,
         single_execution_mode=True,
@@ -83,10 +87,32 @@ async def run_here(reached: Reached, request: RunRequest, renderer: Renderer) ->
     queue = await reached.client.queues.create(new, environment=request.environment or DEFAULT_ENVIRONMENT)
     try:
         with Guard.start() as guard:
-            return await _on(_Stage(reached, queue, guard, renderer, request))
+            async with _models(paths, request, renderer, guard) as models:
+                return await _on(_Stage(reached, queue, guard, renderer, request, models))
     finally:
         with contextlib.suppress(Refusal):  # it may have gone with its worker
             await reached.client.queues.delete(queue.id, force=True)
+
+
+@contextlib.asynccontextmanager
+async def _models(
+    paths: Paths, request: RunRequest, renderer: Renderer, guard: Guard
+) -> AsyncGenerator[ModelAccess | None]:
+    """The LiteLLM beside the run's worker, where one is wanted; its files go with it."""
+    if request.proxy_config is None:
+        yield None
+        return
+    from kubiya_workers.launchers.litellm import beside_worker, install
+
+    try:
+        await install.prepare(paths, progress=renderer.status)
+        renderer.status("Starting LiteLLM")
+        async with beside_worker.running(paths, request.local_queue, request.proxy_config, guard) as access:
+            renderer.status("Starting a worker")
+            yield access
+    finally:
+        for directory in (paths.upkeep(request.local_queue), paths.worker(request.local_queue)):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _on(stage: _Stage) -> Ended:

@@ -1,8 +1,9 @@
 """What `exec` was asked to do, as one value."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 from kubiya_workers.contracts.executions import NewExecution
 
@@ -24,6 +25,10 @@ class RunRequest:
     timeout: float | None
     own_gateway: bool = False
     """A worker that is started for it calls a gateway of its own, and not the control plane's."""
+    local_queue: str = field(default_factory=lambda: f"local-{token_hex(4)}")
+    """The name of the queue that is made for a local run."""
+    proxy_config: Path | None = None
+    """The configuration, checked, of a LiteLLM beside the worker of a local run."""
 
 
 class Unclear(Exception):

@@ -1,11 +1,38 @@
 """Worker queues: a queue is a Temporal task queue that workers poll."""
 
-from typing import Any
+from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .ids import EnvironmentId, ExecutionId, QueueId
 from .wire import JsonObject, Timestamp, Wire
+
+ENABLE_LOCAL_PROXY, LITELLM_CONFIG = "enable_local_litellm_proxy", "litellm_config"
+
+
+def proxy_config(settings: JsonObject) -> JsonObject | str | None:
+    """The configuration of the LiteLLM that a queue wants beside its workers; None when it wants none.
+
+    Raises:
+        ValueError: what its settings say of it contradicts itself.
+    """
+    enabled, config = settings.get(ENABLE_LOCAL_PROXY), settings.get(LITELLM_CONFIG)
+    if enabled is not None and not isinstance(enabled, bool):
+        raise ValueError(f"{ENABLE_LOCAL_PROXY} is true or false")
+    if not isinstance(config, dict | str | None):
+        raise ValueError(f"{LITELLM_CONFIG} is a LiteLLM configuration: an object, or YAML or JSON as text")
+    if enabled and not config:
+        raise ValueError(f"{ENABLE_LOCAL_PROXY} needs a {LITELLM_CONFIG}")
+    return cast("JsonObject | str | None", config) if enabled else None
+
+
+def _consistent(settings: JsonObject) -> JsonObject:
+    proxy_config(settings)
+    return settings
+
+
+QueueSettings = Annotated[JsonObject, AfterValidator(_consistent)]
+"""Free, but for `enable_local_litellm_proxy` and `litellm_config`, which workers heed."""
 
 
 class Queue(Wire):
@@ -46,7 +73,7 @@ class NewQueue(Wire):
     max_workers: int | None = Field(default=None, ge=1)
     heartbeat_interval: int = Field(default=30, ge=1, le=300)
     tags: tuple[str, ...] = ()
-    settings: JsonObject = {}
+    settings: QueueSettings = {}
     ephemeral: bool = False
     single_execution_mode: bool = False
     auto_cleanup_after_seconds: int | None = Field(default=None, ge=0)
@@ -60,7 +87,7 @@ class QueuePatch(Wire):
     max_workers: int | None = Field(default=None, ge=1)
     heartbeat_interval: int | None = Field(default=None, ge=1, le=300)
     tags: tuple[str, ...] | None = None
-    settings: JsonObject | None = None
+    settings: QueueSettings | None = None
     auto_cleanup_after_seconds: int | None = Field(default=None, ge=0)
 
     def changes(self) -> dict[str, Any]:

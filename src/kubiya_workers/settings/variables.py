@@ -4,6 +4,8 @@ from .quantities import cpus, duration, size
 from .source import Variable, address, choice, flag, proxy, text, url, whole
 
 HOME = Variable("KUBIYA_HOME", "Where everything of the product is kept.", "", text, shown_default="~/.kubiya")
+CONFIG = Variable("KUBIYA_CONFIG", "The file of contexts.", "", text, shown_default="~/.kubiya/config")
+CONTEXT = Variable("KUBIYA_CONTEXT", "The context to use, instead of the file's current one.", "", text)
 API_KEY = Variable("KUBIYA_API_KEY", "The key for the control plane.", "", text, secret=True)
 BASE_URL = Variable("KUBIYA_CONTROL_PLANE_BASE_URL", "Address of the control plane; wins over the next two.", "", url)
 GATEWAY_URL = Variable("CONTROL_PLANE_GATEWAY_URL", "Address of the control plane; wins over the next one.", "", url)
@@ -132,6 +134,8 @@ AnyVariable = Variable[str] | Variable[int] | Variable[float] | Variable[bool]
 
 ALL: tuple[AnyVariable, ...] = (
     HOME,
+    CONFIG,
+    CONTEXT,
     API_KEY,
     BASE_URL,
     GATEWAY_URL,

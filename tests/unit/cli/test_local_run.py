@@ -17,6 +17,7 @@ from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.executions import NewExecution, Status
 from kubiya_workers.launchers.spec import LocalWorker
+from kubiya_workers.settings.paths import Paths
 
 from .fake_api import KEY, FakeApi
 from .test_commands import QUEUE
@@ -84,7 +85,7 @@ async def _run(api: FakeApi, tmp_path: Path, workers: Workers, monkeypatch: pyte
         timeout=None,
     )
     async with ControlPlaneClient(api.url, KEY) as cp:
-        return await run_here(Reached(cp, api.url, KEY), request, notes)
+        return await run_here(Reached(cp, api.url, KEY), request, notes, Paths(Path("/nonexistent")))
 
 
 def _deleted(api: FakeApi) -> bool:

@@ -1,13 +1,15 @@
 """`kubiya config`."""
 
 import re
+from collections.abc import Mapping
 
 import click
 
-from kubiya_workers.settings import variables
+from kubiya_workers.settings import contexts, variables
 from kubiya_workers.settings.source import BadSetting, Source, Variable
 
 from ..output import Format, output_option, show_plain, table
+from . import contexts as context_commands
 
 _PROXIES = (variables.HTTP_PROXY, variables.HTTPS_PROXY, variables.ALL_PROXY)
 _IN_EITHER_CASE = (*_PROXIES, variables.NO_PROXY)
@@ -17,7 +19,17 @@ _MASK = "***"
 
 @click.group("config")
 def group() -> None:
-    """Which settings are in force, and where from."""
+    """Which settings are in force and where from, and control planes by name.
+
+    \b
+    kubiya config show
+    kubiya config set-context acme --url https://kubiya.acme.example --api-key-stdin
+    kubiya config use-context acme
+    """
+
+
+for command in context_commands.COMMANDS:
+    group.add_command(command)
 
 
 @group.command("show")
@@ -28,14 +40,18 @@ def show(output: Format) -> int:
     A value that cannot be used is shown as such, and the exit status is 6.
     """
     source = Source.of_process()
-    rows = [_row(variable, source) for variable in variables.ALL]
+    found = contexts.in_force(source)
+    name, values = (found[0], found[1].values(source)) if found else ("", {})
+    rows = [_row(variable, source, name, values) for variable in variables.ALL]
     lines = table(("SETTING", "VALUE", "FROM", "MEANING"), [tuple(row.values()) for row in rows])
     show_plain(rows, output, lines)
     return 6 if any(row["from"] == "invalid" for row in rows) else 0
 
 
-def _row(variable: variables.AnyVariable, source: Source) -> dict[str, str]:
+def _row(variable: variables.AnyVariable, source: Source, context: str, values: Mapping[str, str]) -> dict[str, str]:
     value, origin = _in_force(variable, source)
+    if origin == "default" and variable.name in values:
+        value, origin = _shown(variable, values[variable.name], values[variable.name]), f"context {context}"
     return {"setting": variable.name, "value": value or "(unset)", "from": origin, "meaning": variable.meaning}
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, ExecutionEnvironment
 from kubiya_workers.contracts.executions import NewExecution
 from kubiya_workers.contracts.ids import NAME_RULE, ExecutionId, is_safe_name
+from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
 
@@ -19,6 +21,7 @@ from ..exit import Exit
 from ..following import Ended
 from ..local_run import run_here
 from ..output import Format, encoded, output_option
+from ..proxying import Gateway, chosen
 from ..remote_run import run_there
 from ..render.lines import JsonLines
 from ..render.quiet import Quiet
@@ -93,7 +96,7 @@ async def _execute(known: ClientSettings, request: RunRequest, renderer: Rendere
                 return None
             if request.local:
                 renderer.status("Starting a worker")
-                return await run_here(reached, request, renderer)
+                return await run_here(reached, request, renderer, known.paths)
             return await run_there(reached.client, request, renderer)
     finally:
         renderer.close()
@@ -137,6 +140,9 @@ def _request(
 ) -> RunRequest:
     named, prompt = _prompt(words)
     directory = _directory(cwd, local=local)
+    made = f"local-{token_hex(4)}"
+    gateway = chosen(known, made) if local else Gateway()
+    named_model = Source.of_process().first(v.MODEL, v.MODEL_OVERRIDE)
     return RunRequest(
         agent=_only("--agent and 'agent ID'", agent, named) or DEFAULT_AGENT,
         new=NewExecution(
@@ -144,7 +150,7 @@ def _request(
             worker_queue_id=_queue(queue, queue_name, local=local),
             parent_execution_id=None if parent_execution is None else ExecutionId(parent_execution),
             execution_environment=_environment(directory, variables, secrets),
-            model=model or known.model,
+            model=model or named_model or gateway.model or known.model,
             skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
         ),
@@ -154,7 +160,9 @@ def _request(
         ask_first=_ask_first(yes=yes, non_interactive=non_interactive),
         verbose=verbose,
         timeout=timeout,
-        own_gateway=known.own_gateway,
+        own_gateway=known.own_gateway or gateway.config is not None,
+        local_queue=made,
+        proxy_config=gateway.config,
     )
 
 

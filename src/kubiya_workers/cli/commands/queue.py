@@ -1,22 +1,33 @@
 """`kubiya queue`."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import click
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
-from kubiya_workers.contracts.queues import NewQueue, Queue
+from kubiya_workers.contracts.queues import ENABLE_LOCAL_PROXY, LITELLM_CONFIG, NewQueue, Queue, QueuePatch
 from kubiya_workers.contracts.workers import Worker, WorkerStatus
 
 from .. import talk
 from ..ages import age
 from ..connect import ask
 from ..output import Format, details, output_option, show, show_list
+from ..proxying import for_queue
 from .paging import paged
 from .words import confirm, made, queue_name
 
 _HEADS = ("ID", "NAME", "WORKERS", "TROUBLE", "MAX", "EPHEMERAL", "AGE", "DESCRIPTION")
+
+
+_NO_LITELLM: dict[str, object] = {ENABLE_LOCAL_PROXY: False, LITELLM_CONFIG: None}
+_litellm_config = click.option(
+    "--litellm-config",
+    type=click.Path(path_type=Path),
+    help="Its workers run a LiteLLM of this configuration beside them, unless told otherwise where they start.",
+)
 
 
 @click.group("queue")
@@ -52,6 +63,7 @@ def get(queue: str, output: Format) -> None:
 @click.option("--description", help="What it is for.")
 @click.option("--max-workers", type=click.IntRange(min=1), help="Refuse more workers than this.")
 @click.option("--heartbeat-interval", type=click.IntRange(1, 300), help="Seconds between heartbeats of its workers.")
+@_litellm_config
 @output_option
 def create(
     output: Format,
@@ -60,12 +72,43 @@ def create(
     description: str | None,
     max_workers: int | None,
     heartbeat_interval: int | None,
+    litellm_config: Path | None,
 ) -> None:
     """Create a queue."""
     new = made(
-        NewQueue, name=name, description=description, max_workers=max_workers, heartbeat_interval=heartbeat_interval
+        NewQueue,
+        name=name,
+        description=description,
+        max_workers=max_workers,
+        heartbeat_interval=heartbeat_interval,
+        settings=for_queue(litellm_config) if litellm_config else None,
     )
     show(ask(lambda cp: cp.queues.create(new, environment=environment)), output, _text)
+
+
+@group.command()
+@click.argument("queue")
+@click.option("--description", help="What it is for.")
+@click.option("--max-workers", type=click.IntRange(min=1), help="Refuse more workers than this.")
+@click.option("--heartbeat-interval", type=click.IntRange(1, 300), help="Seconds between heartbeats of its workers.")
+@_litellm_config
+@click.option("--no-litellm", is_flag=True, help="Its workers call the control plane's gateway again.")
+@output_option
+def update(queue: str, output: Format, litellm_config: Path | None, no_litellm: bool, **changes: Any) -> None:
+    """Change a queue. What is not named stays; workers heed a changed LiteLLM when they are restarted."""
+    if litellm_config and no_litellm:
+        raise click.UsageError("--litellm-config and --no-litellm contradict each other.")
+    given = {name: value for name, value in changes.items() if value is not None}
+    litellm = for_queue(litellm_config) if litellm_config else _NO_LITELLM if no_litellm else None
+    if not given and litellm is None:
+        raise click.UsageError("Say what to change.")
+
+    async def changing(cp: ControlPlaneClient) -> Queue:
+        if litellm is not None:
+            given["settings"] = {**(await cp.queues.get(queue)).settings, **litellm}
+        return await cp.queues.edit(queue, made(QueuePatch, **given))
+
+    show(ask(changing), output, _text)
 
 
 @group.command()

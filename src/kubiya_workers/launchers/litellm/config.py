@@ -50,7 +50,7 @@ class ProxyConfig:
 
     def secrets(self, environ: Mapping[str, str]) -> list[str]:
         """The values in it, and behind its references, that nobody may read in a log."""
-        literal = [text for name, text in _texts(self.content) if _is_secret(name) and not text.startswith(_REFERENCE)]
+        literal = [text for where, text in _leaves(self.content, "") if _is_literal_secret(where, text)]
         return [*literal, *(environ[name] for name in self.references() if environ.get(name))]
 
     def master_key(self, environ: Mapping[str, str]) -> str | None:
@@ -58,7 +58,11 @@ class ProxyConfig:
         key = str(_in(self.content.get("general_settings"), "master_key") or "")
         return environ.get(key.removeprefix(_REFERENCE)) if key.startswith(_REFERENCE) else key or None
 
-    def written(self, directory: Path) -> Path:
+    def literal_secrets(self) -> list[str]:
+        """The places of secrets that stand in it as they are, and not as a reference."""
+        return [where for where, text in _leaves(self.content, "") if _is_literal_secret(where, text)]
+
+    def written(self, directory: Path, name: str = "litellm.yaml") -> Path:
         """The file for LiteLLM: the user's own where that will do, since it may name files beside it.
 
         Raises:
@@ -68,7 +72,7 @@ class ProxyConfig:
             return self.path.resolve()
         import json
 
-        file = directory / "litellm.yaml"
+        file = directory / name
         try:
             make_private(directory)
             file.touch(mode=0o600)
@@ -93,8 +97,8 @@ def read(path: Path, environ: Mapping[str, str]) -> ProxyConfig:
     return parsed(text, str(path), environ, path=path.expanduser())
 
 
-def parsed(text: str, origin: str, environ: Mapping[str, str], *, path: Path | None = None) -> ProxyConfig:
-    """A configuration as text, YAML or JSON.
+def parsed(text: str, origin: str, environ: Mapping[str, str] | None, *, path: Path | None = None) -> ProxyConfig:
+    """A configuration as text, YAML or JSON. Without an `environ` it is for another machine, which has its variables.
 
     Raises:
         BadSetting: it is neither, has no model, an unknown section, or refers to a variable that is not set.
@@ -110,7 +114,8 @@ def parsed(text: str, origin: str, environ: Mapping[str, str], *, path: Path | N
     found = cast(JsonObject, content)
     _check_sections(found, origin)
     _check_models(found, origin)
-    _check_references(found, origin, environ)
+    if environ is not None:
+        _check_references(found, origin, environ)
     _check_database(found, origin)
     return ProxyConfig(origin, found, path)
 
@@ -168,11 +173,6 @@ def _references(value: object, where: str) -> Iterator[tuple[str, str]]:
             yield place, text.removeprefix(_REFERENCE)
 
 
-def _texts(value: object) -> Iterator[tuple[str, str]]:
-    for place, text in _leaves(value, ""):
-        yield place.rpartition(".")[2], text
-
-
 def _leaves(value: object, where: str) -> Iterator[tuple[str, str]]:
     match value:
         case str():
@@ -187,6 +187,7 @@ def _leaves(value: object, where: str) -> Iterator[tuple[str, str]]:
             return
 
 
-def _is_secret(name: str) -> bool:
-    plain = name.lower()
-    return any(word in plain for word in ("key", "secret", "token", "password", "credential"))
+def _is_literal_secret(where: str, text: str) -> bool:
+    name = where.rpartition(".")[2].lower()
+    named = any(word in name for word in ("key", "secret", "token", "password", "credential"))
+    return named and bool(text) and not text.startswith(_REFERENCE)

@@ -10,15 +10,17 @@ from kubiya_workers.contracts.pool import Mode, Record
 from kubiya_workers.launchers import environment as environments
 from kubiya_workers.launchers.upkeep import daemon, leavings, records
 from kubiya_workers.launchers.upkeep.rotation import LogLimits
+from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.quantities import show_size
 
 from ... import talk
 from ...connect import settings
 from ...exit import Exit
 from ...output import Format, output_option, show, show_plain
+from ...proxying import Gateway, chosen, is_of_queue
 from ...running import run
 from ..words import confirm
-from .starting import Wish, checked, in_the_background
+from .starting import Wish, check, in_the_background
 from .words import queue_option
 
 _TIMEOUT_S = 30.0
@@ -57,8 +59,9 @@ def restart(queue: str, timeout: float, output: Format) -> int:
     It keeps the flags that it was started with, and takes its variables from the environment of this command. Its
     packages are installed first: when that fails, the running worker is not touched.
     """
-    wish = _same_again(queue)
-    known = checked(wish)
+    known = settings()
+    wish = _same_again(known, queue)
+    check(wish)
 
     async def again() -> Record:
         await environments.prepare(known.paths, queue, progress=talk.note)
@@ -71,15 +74,17 @@ def restart(queue: str, timeout: float, output: Format) -> int:
     return Exit.DONE
 
 
-def _same_again(queue: str) -> Wish:
-    record = records.read(settings().paths, queue)
-    if record is None:
-        return Wish(queue, Mode.DAEMON, LogLimits(), Path().resolve(), single=False, env={})
-    asked = record.started_with
+def _same_again(known: ClientSettings, queue: str) -> Wish:
+    record = records.read(known.paths, queue)
+    asked = record.started_with if record else None
+    proxy = Path(asked.proxy_config) if asked and asked.proxy_config else None
+    gateway = chosen(known, queue) if proxy is None or is_of_queue(proxy) else Gateway(proxy)
+    if asked is None:
+        cwd, limits, env = Path().resolve(), LogLimits(), dict[str, str]()
+        return Wish(queue, Mode.DAEMON, limits, cwd, False, env, gateway.config, gateway.ask_queue)
     limits = LogLimits(asked.max_log_size, asked.max_log_backups)
     cwd = Path(asked.cwd) if Path(asked.cwd).is_dir() else Path().resolve()
-    proxy = Path(asked.proxy_config) if asked.proxy_config else None
-    return Wish(queue, Mode.DAEMON, limits, cwd, single=False, env=asked.flags, proxy_config=proxy)
+    return Wish(queue, Mode.DAEMON, limits, cwd, False, asked.flags, gateway.config, gateway.ask_queue)
 
 
 def _pid(record: Record) -> int | str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from kubiya_workers.settings.source import Source
 from kubiya_workers.settings.worker import WorkerSettings
 
 from ... import talk
-from ...connect import reach, settings
+from ...connect import Reached, reach, settings
 from ...exit import Exit, Failed
 from ...output import Format, details, output_option, show
+from ...proxying import Gateway, chosen, of_queue
 from ...render.neutral import neutral
 from ...running import run
-from .proxying import local_proxy
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
@@ -52,6 +52,8 @@ class Wish:
     single: bool
     env: Mapping[str, str]
     proxy_config: Path | None = None
+    ask_queue: bool = False
+    """Nobody here has said where its model calls go: the queue may."""
 
 
 @click.command(cls=_Command)
@@ -116,13 +118,12 @@ def start(
     kubiya worker start --queue-id=my-queue --type=local -d --max-log-size=100Mi
     kubiya worker start --queue my-queue --mode daemon --model kubiya/offline
     """
-    if type_ != "local":
-        raise click.UsageError(f"--type {type_} is not available in this version; use --type local.")
-    if in_background and mode == Mode.FOREGROUND:
-        raise click.UsageError("--daemon and --mode foreground contradict each other.")
+    kind = _mode(type_, mode, in_background)
+    known = settings()
+    gateway = chosen(known, queue, **proxy)
     given: dict[v.AnyVariable, object] = {
         v.ENVIRONMENT_NAME: environment,
-        v.MODEL: model,
+        v.MODEL: model or _model_of_context(known, gateway),
         v.SKIP_MODEL_VALIDATION: True if skip_model_validation else None,
         v.IDLE_TIMEOUT: idle_timeout,
         v.MAX_TASKS: max_tasks,
@@ -131,14 +132,15 @@ def start(
     }
     wish = Wish(
         queue=queue,
-        mode=Mode.DAEMON if in_background else Mode(mode or Mode.FOREGROUND),
+        mode=kind,
         limits=LogLimits(max_log_size or _LOG.max_size, max_log_backups),
         cwd=(cwd or Path()).resolve(),
         single=single_execution or Source.of_process().get(v.SINGLE_EXECUTION),
         env={variable.name: str(value) for variable, value in given.items() if value is not None},
-        proxy_config=local_proxy(queue, **proxy),
+        proxy_config=gateway.config,
+        ask_queue=gateway.ask_queue,
     )
-    known = checked(wish)
+    check(wish)
     if wish.mode is Mode.FOREGROUND:
         return run(_in_the_foreground(known, wish))
     record, new = run(in_the_background(known, wish))
@@ -146,8 +148,23 @@ def start(
     return Exit.DONE
 
 
-def checked(wish: Wish) -> ClientSettings:
-    """The settings of this command, once those of the worker are known to be right: it would only say so later.
+def _mode(type_: str, mode: str | None, in_background: bool) -> Mode:
+    if type_ != "local":
+        raise click.UsageError(f"--type {type_} is not available in this version; use --type local.")
+    if in_background and mode == Mode.FOREGROUND:
+        raise click.UsageError("--daemon and --mode foreground contradict each other.")
+    return Mode.DAEMON if in_background else Mode(mode or Mode.FOREGROUND)
+
+
+def _model_of_context(known: ClientSettings, gateway: Gateway) -> str | None:
+    """Unless the environment names one, which the worker reads itself."""
+    if Source.of_process().first(v.MODEL, v.MODEL_OVERRIDE):
+        return None
+    return gateway.model or known.model
+
+
+def check(wish: Wish) -> None:
+    """That the worker's settings are right: it would only say so later.
 
     Raises:
         BadSetting: one of them cannot be used.
@@ -155,7 +172,6 @@ def checked(wish: Wish) -> ClientSettings:
     source = Source({**Source.of_process().environ, **wish.env})
     stand_in = {v.CONTROL_PLANE_URL.name: "http://127.0.0.1", v.API_KEY.name: "-"}
     WorkerSettings.of(Source({**stand_in, **source.environ}), queue=wish.queue)
-    return settings()
 
 
 async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, bool]:
@@ -164,11 +180,12 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
     Raises:
         Failed: it ended before it polled; with its own status and reason. And what `daemon.start` raises.
     """
-    python = await _prepared(known, wish)
+    python = await environments.prepare(known.paths, wish.queue, progress=talk.note)
     if known.url is None:
         # It stays, as the worker does.
         await server.start_daemon(known, progress=talk.note)
     async with reach(known) as reached:
+        wish = await _with_proxy(known, wish, reached)
         try:
             return await daemon.start(known.paths, _spec(known, wish, reached.url, reached.key, python), wish.limits)
         except daemon.NotStarted as error:
@@ -182,8 +199,9 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
 async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
     """The worker's exit status."""
     # First: requirements that cannot be met must not cost anything else.
-    python = await _prepared(known, wish)
+    python = await environments.prepare(known.paths, wish.queue, progress=talk.note)
     async with reach(known) as reached:
+        wish = await _with_proxy(known, wish, reached)
         spec = _spec(known, wish, reached.url, reached.key, python)
         async with daemon.foreground(known.paths, spec, wish.limits, _echo) as keeper:
             keeping = asyncio.create_task(keeper.keep(), name="keeper")
@@ -196,14 +214,19 @@ async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
     return status if status >= 0 else 128 - status
 
 
-async def _prepared(known: ClientSettings, wish: Wish) -> Path:
-    """The worker's Python, once all that takes long to install is there."""
-    python = await environments.prepare(known.paths, wish.queue, progress=talk.note)
+async def _with_proxy(known: ClientSettings, wish: Wish, reached: Reached) -> Wish:
+    """The same, with the LiteLLM that its queue wants beside it, and with what that takes installed.
+
+    Raises:
+        BadSetting: the queue's configuration cannot be used on this machine.
+    """
+    if wish.ask_queue:
+        wish = replace(wish, proxy_config=await of_queue(known, reached.client, wish.queue))
     if wish.proxy_config is not None:
         await install.prepare(known.paths, progress=talk.note)
         if wish.mode is Mode.DAEMON:
             talk.note("Starting LiteLLM and the worker")
-    return python
+    return wish
 
 
 def _spec(known: ClientSettings, wish: Wish, url: str, key: str, python: Path) -> LocalWorker:
