@@ -22,6 +22,7 @@ CATCHES_EVERYTHING = {
     "control_plane/events/log.py",
     "control_plane/problems.py",
     "control_plane/reconcile.py",
+    "control_plane/tracing.py",
     "control_plane/routes/streams.py",
     "launchers/upkeep/supervisor.py",
     "worker/__main__.py",

@@ -26,6 +26,7 @@ from kubiya_workers.control_plane.services.models import recall_default
 from kubiya_workers.control_plane.services.objects import ObjectStore
 from kubiya_workers.control_plane.services.usage import Budgets
 from kubiya_workers.control_plane.store.database import Database
+from kubiya_workers.control_plane.tracing import Collector, Tracing
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.gateway.config import upstreams_of
 from kubiya_workers.launchers.spec import ConfiguredModels
@@ -76,6 +77,11 @@ async def control_plane(
         reconciler = Reconciler(database, executions, engine, auth, also=recall)
         stack.push_async_callback(reconciler.close)
         await reconciler.start()
+        if settings.traces.on:
+            tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
+            stack.push_async_callback(tracing.close)
+            await tracing.start()
+            executions.on_end = tracing.wake
         plane = ControlPlane(
             settings=settings,
             database=database,
@@ -92,6 +98,12 @@ async def control_plane(
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
         await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
         yield Running(_url(settings.host, listener), reached.host or "", first.created)
+
+
+def _collector() -> Collector:
+    from kubiya_workers.observability.otlp import Exporter  # OpenTelemetry is loaded only where it is used
+
+    return Exporter()
 
 
 async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSettings:

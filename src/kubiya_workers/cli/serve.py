@@ -104,6 +104,7 @@ def _only_server(start: Start) -> FileLock:
 def _run(start: Start, lock: FileLock) -> int:
     settings = start.settings
     secrets = [settings.accepted_key, settings.temporal.api_key, settings.database_url, *settings.gateway.secrets]
+    secrets += settings.traces.secrets
     logs.configure(settings.log_level, settings.log_format, sys.stderr, Redactor([text for text in secrets if text]))
     try:
         _with_fast_loop(_serve(start))

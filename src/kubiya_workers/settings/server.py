@@ -108,6 +108,29 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True)
+class TraceSettings:
+    """Whether traces of runs are exported; the exporter reads its other settings from the environment itself."""
+
+    on: bool = False
+    with_content: bool = False
+    """With prompts, answers, and what tools were given and returned."""
+    headers: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, source: Source) -> "TraceSettings":
+        wanted = source.first(v.OTLP_TRACES_ENDPOINT, v.OTLP_ENDPOINT) is not None
+        off = source.get(v.OTEL_DISABLED) or source.get(v.OTEL_TRACES_EXPORTER) == "none"
+        if wanted and not off:
+            source.get(v.OTLP_PROTOCOL)  # another one would be silently not spoken
+        return cls(wanted and not off, source.get(v.OTEL_CONTENT), source.first(v.OTLP_HEADERS))
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values of the headers, which mostly are keys."""
+        return [value for part in (self.headers or "").split(",") if (value := part.partition("=")[2].strip())]
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """The control plane of one machine or of a company. `database_url` is None for SQLite in the home."""
 
@@ -120,6 +143,7 @@ class ServerSettings:
     gateway: GatewaySettings
     accepted_key: str | None = field(repr=False)
     """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
+    traces: TraceSettings = field(default_factory=TraceSettings)
     log_level: str = "INFO"
     log_format: str = "text"
 
@@ -136,6 +160,7 @@ class ServerSettings:
             temporal_port=source.get(v.TEMPORAL_PORT),
             gateway=GatewaySettings.of(source, config=llm_config),
             accepted_key=source.get(v.API_KEY) or None,
+            traces=TraceSettings.of(source),
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),
         )

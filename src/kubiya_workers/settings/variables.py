@@ -127,6 +127,19 @@ BEDROCK_API_KEY = Variable(
     "AWS_BEARER_TOKEN_BEDROCK", "Offer Bedrock's models, as bedrock/NAME, through LiteLLM.", "", text, secret=True
 )
 OPENAI_API_KEY = Variable("OPENAI_API_KEY", "Offer OpenAI's models.", "", text, secret=True)
+OTLP_ENDPOINT = Variable("OTEL_EXPORTER_OTLP_ENDPOINT", "A collector (OTLP over HTTP) for traces of runs.", "", url)
+OTLP_TRACES_ENDPOINT = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same for traces alone, with its whole path.", "", url
+)
+OTLP_HEADERS = Variable("OTEL_EXPORTER_OTLP_HEADERS", "Headers for the collector (a=b,c=d).", "", text, secret=True)
+OTLP_PROTOCOL = Variable(
+    "OTEL_EXPORTER_OTLP_PROTOCOL", "How the collector is spoken to.", "http/protobuf", choice("http/protobuf")
+)
+OTEL_TRACES_EXPORTER = Variable("OTEL_TRACES_EXPORTER", "none turns traces off.", "otlp", text)
+OTEL_DISABLED = Variable("OTEL_SDK_DISABLED", "Turns traces off.", False, flag)
+OTEL_CONTENT = Variable(
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "Traces hold prompts, answers and tool results.", False, flag
+)
 OPENAI_BASE_URL = Variable("OPENAI_BASE_URL", "Where OpenAI's models are reached.", "https://api.openai.com/v1", url)
 OLLAMA_HOST = Variable("OLLAMA_HOST", "Where an Ollama is looked for.", "http://127.0.0.1:11434", text)
 
@@ -201,6 +214,13 @@ ALL: tuple[AnyVariable, ...] = (
     AZURE_API_BASE,
     BEDROCK_API_KEY,
     OPENAI_API_KEY,
+    OTLP_ENDPOINT,
+    OTLP_TRACES_ENDPOINT,
+    OTLP_HEADERS,
+    OTLP_PROTOCOL,
+    OTEL_TRACES_EXPORTER,
+    OTEL_DISABLED,
+    OTEL_CONTENT,
     OPENAI_BASE_URL,
     OLLAMA_HOST,
 )

@@ -9,7 +9,7 @@ the intent; what runs is Temporal's: `open_runs` gives the reconciler what has t
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -111,6 +111,8 @@ class Executions:
         self._known: dict[ExecutionId, _Known] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self.watcher: Watcher | None = None
+        self.on_end: Callable[[], None] | None = None
+        """Told of each run that this process closed."""
 
     # --- submit
 
@@ -372,6 +374,8 @@ class Executions:
             self._known.pop(execution_id, None)
         if self._counts is not None:
             self._counts.execution_ended(outcome.status)
+        if self.on_end is not None:
+            self.on_end()
 
     # --- inside
 

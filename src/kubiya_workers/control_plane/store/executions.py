@@ -21,7 +21,7 @@ from .dialects import without_nul
 from .errors import taken
 from .tables import executions
 
-_INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq")
+_INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq", "traced_at")
 _SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
 _OPEN = [status.value for status in Status if not status.is_terminal]
 
@@ -72,7 +72,7 @@ async def insert(
 
 async def get(connection: AsyncConnection, execution_id: ExecutionId) -> Execution | None:
     row = (await connection.execute(sa.select(*_SHOWN).where(executions.c.id == execution_id))).mappings().first()
-    return None if row is None else _execution(row)
+    return None if row is None else as_shown(row)
 
 
 async def get_run(connection: AsyncConnection, execution_id: ExecutionId) -> StoredRun | None:
@@ -115,7 +115,7 @@ async def list_(
     for kind, entity_id in (("agent", agent_id), ("team", team_id)):
         if entity_id is not None:
             query = query.where(executions.c.execution_type == kind, executions.c.entity_id == entity_id)
-    return [_execution(row) for row in (await connection.execute(query)).mappings()]
+    return [as_shown(row) for row in (await connection.execute(query)).mappings()]
 
 
 async def list_open(connection: AsyncConnection) -> Sequence[StoredRun]:
@@ -152,13 +152,13 @@ def _column(value: Any) -> Any:
             return value
 
 
-def _execution(row: RowMapping) -> Execution:
+def as_shown(row: RowMapping) -> Execution:
     return Execution.model_validate({**row, "execution_id": row["id"], "usage": row["usage"] or {}})
 
 
 def _run(row: RowMapping) -> StoredRun:
     return StoredRun(
-        execution=_execution(row),
+        execution=as_shown(row),
         workspace=Workspace.model_validate(row["workspace"] or {}),
         run_start=RunStart.model_validate(row["run_start"]),
         task_queue_name=row["task_queue_name"],

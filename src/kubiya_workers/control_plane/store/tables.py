@@ -155,7 +155,9 @@ executions = sa.Table(
     _moment("started_at", nullable=True),
     _moment("completed_at", nullable=True),
     _moment("updated_at"),
+    _moment("traced_at", nullable=True),
     sa.Index("ix_executions_created_at", "created_at"),
+    sa.Index("ix_executions_completed_at", "completed_at"),
 )
 """`workspace` is a `Workspace`; `run_start` the workflow's input, so that a start that was interrupted between the
 insert and Temporal can be done again; `last_seq` the sequence number of the newest event."""

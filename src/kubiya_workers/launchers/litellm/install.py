@@ -16,6 +16,13 @@ from ..uv import alone, uv
 VERSION = "1.106.2"
 """Versions 1.82.7 and 1.82.8 were poisoned, and those from 1.81.16 to 1.83.6 can be broken into: never one of these.
 Another version is this constant, and its hashes: `make lock` writes `requirements.txt` for it."""
+WANTED = (
+    f"litellm[proxy]=={VERSION}",
+    # For its callbacks `langfuse` (which is written for Langfuse's second client) and `otel`.
+    "langfuse>=2.59,<3",
+    "opentelemetry-sdk",
+    "opentelemetry-exporter-otlp-proto-http",
+)
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 _STAMP = ".kubiya"
 _TOLD_EVERY_S = 10.0
