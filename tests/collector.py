@@ -11,12 +11,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector:
-    """`away` answers 400, which senders do not try again by themselves. Other paths are kept as they came."""
+    """`away` answers 400, which senders do not try again by themselves. Of other requests only the path is kept."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
         self.resources: list[dict[str, str]] = []
-        self.others: list[tuple[str, bytes]] = []
+        self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.refused = 0
         self.away = False
@@ -27,8 +27,8 @@ class Collector:
             self.refused += 1
             return 400
         self.headers.append(headers)
+        self.paths.append(path)
         if not path.endswith("/v1/traces"):
-            self.others.append((path, body))
             return 200
         request = ExportTraceServiceRequest.FromString(body)
         for of_resource in request.resource_spans:

@@ -83,7 +83,7 @@ def test_keys(running: Machine) -> None:
         done = running.run(*words, env=wrong)
         if words[0] == "worker":  # its log is what it prints
             assert done.returncode == 3, done.stdout + done.stderr
-            assert "not known" in done.stdout
+            assert "not known" in done.stdout + done.stderr
         else:
             refused(done, 3, "key", "KUBIYA_API_KEY")
         assert "kbw_wrong-and-secret" not in done.stdout + done.stderr

@@ -73,7 +73,9 @@ def test_a_worker_takes_its_litellm_from_its_queue_and_the_context_wins(running:
         fine(running, "queue", "create", "q", "--litellm-config", str(of_queue))
 
         start = ("worker", "start", "--queue-id=q", "--type=local", "-d")
-        unset = running.run(*start, timeout=SLOW_S)
+        of_workers = {"KUBIYA_API_KEY": fine(running, "key", "create", "w", "--scope=worker").strip()}
+        state = json.loads((running.home / ".kubiya/server/server.json").read_text())
+        unset = running.run(*start, env={**of_workers, "CONTROL_PLANE_URL": state["url"]}, timeout=SLOW_S)
         assert unset.returncode == CONFIGURATION, unset.stderr
         assert "litellm_config of queue q" in unset.stderr and "UPSTREAM_KEY, which is not set" in unset.stderr
         key = {"UPSTREAM_KEY": "sk-1"}

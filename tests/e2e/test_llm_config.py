@@ -2,85 +2,24 @@
 LiteLLM beside it."""
 
 import json
-import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from kubiya_workers.testing import ScriptedModel, error, tool
 from kubiya_workers.testing.scripted_replies import Reply
 
+from .gateways import KEY, SLOW_S, Gateway, configuration, litellm_of, said, server
 from .machine import Machine, until
 
 CONFIGURATION = 6
-KEY = "sk-of-the-upstream-5678"
 TOKENS = 40
-SLOW_S = 180.0
-
-
-def litellm_of(machine: Machine) -> list[psutil.Process]:
-    return machine.running(lambda words: any(word.endswith("litellm/runner.py") for word in words))
-
-
-def configuration(model: ScriptedModel, **more: object) -> dict[str, Any]:
-    params = {"model": "openai/gpt-5-mini", "api_base": model.url, "api_key": "os.environ/UPSTREAM_KEY"}
-    return {"model_list": [{"model_name": "mine", "litellm_params": params}], **more}
-
-
-@contextmanager
-def server(root: Path, config: dict[str, Any]) -> Iterator[Machine]:
-    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
-    machine = Machine(root, {"UV_CACHE_DIR": cache, "UPSTREAM_KEY": KEY})
-    (machine.work / "models.yaml").write_text(json.dumps(config))
-    try:
-        started = machine.run("server", "start", "--llm-config", "models.yaml", timeout=SLOW_S)
-        assert started.returncode == 0, started.stderr
-        yield machine
-        assert machine.run("server", "stop", timeout=SLOW_S).returncode == 0
-        machine.assert_nothing_left()
-    finally:
-        machine.kill_everything()
-
-
-class Gateway:
-    """What the control plane's gateway answers."""
-
-    def __init__(self, machine: Machine) -> None:
-        state: Any = machine.json("server", "status")
-        key = (machine.home / ".kubiya/server/credentials").read_text().strip()
-        self.http = httpx.Client(base_url=state["url"], headers={"Authorization": f"Bearer {key}"}, timeout=60)
-
-    def __enter__(self) -> "Gateway":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.http.close()
-
-    def chat(self, **fields: object) -> httpx.Response:
-        return self.http.post("/v1/chat/completions", json={"model": "mine", "messages": [said("go")], **fields})
-
-    def stream(self, prompt: str) -> list[float]:
-        """When each token came."""
-        body = {"model": "mine", "messages": [said(prompt)], "stream": True}
-        moments: list[float] = []
-        with self.http.stream("POST", "/v1/chat/completions", json=body) as answer:
-            for line in answer.iter_lines():
-                if '"content"' in line and "choices" in line:
-                    moments.append(time.monotonic())
-        return moments
-
-
-def said(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
 
 
 def test_compatible_servers_are_called_without_a_litellm(tmp_path: Path) -> None:

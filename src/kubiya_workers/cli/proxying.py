@@ -76,12 +76,12 @@ async def of_queue(known: ClientSettings, cp: ControlPlaneClient, queue: str) ->
         BadSetting: they cannot be used on this machine.
     """
     try:
-        found = await cp.queues.get(queue)
+        found = await cp.queues.settings(queue)
     except NotFound:
         return None
     origin = f"{LITELLM_CONFIG} of queue {queue}"
     try:
-        config = proxy_config(found.settings)
+        config = proxy_config(found)
     except ValueError as error:
         raise BadSetting(f"the settings of queue {queue}: {error}") from None
     if config is None:

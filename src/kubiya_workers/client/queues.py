@@ -5,6 +5,7 @@ from pydantic import TypeAdapter
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT
 from kubiya_workers.contracts.pool import CrashReport
 from kubiya_workers.contracts.queues import NewQueue, Queue, QueuePatch
+from kubiya_workers.contracts.wire import JsonObject, Wire
 from kubiya_workers.contracts.workers import Worker
 
 from .connection import Connection
@@ -13,6 +14,13 @@ from .paths import part
 _ONE = TypeAdapter(Queue)
 _MANY = TypeAdapter(list[Queue])
 _WORKERS = TypeAdapter(list[Worker])
+
+
+class _Config(Wire):
+    settings: JsonObject = {}
+
+
+_CONFIG = TypeAdapter(_Config)
 
 
 class Queues:
@@ -27,6 +35,10 @@ class Queues:
 
     async def get(self, queue: str) -> Queue:
         return await self._connection.get(f"/worker-queues/{part(queue)}", _ONE)
+
+    async def settings(self, queue: str) -> JsonObject:
+        """What workers of the queue heed; their own keys may ask for it, too."""
+        return (await self._connection.get(f"/worker-queues/{part(queue)}/config", _CONFIG)).settings
 
     async def create(self, new: NewQueue, *, environment: str = DEFAULT_ENVIRONMENT) -> Queue:
         return await self._connection.put("POST", f"/environments/{part(environment)}/worker-queues", _ONE, new)

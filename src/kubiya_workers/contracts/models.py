@@ -77,3 +77,7 @@ def unknown_model(name: str, where: str, known: Sequence[str]) -> Invalid:
         f"there is no model {name!r} at {where}",
         fix=f"{meant}`kubiya model list` shows those of the control plane; --skip-model-validation tries it anyway.",
     )
+
+
+LITELLM_RETRY_AFTER = "llm_provider-retry-after"
+"""How a LiteLLM hands on the `Retry-After` of the server behind it."""

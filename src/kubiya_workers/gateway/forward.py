@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 from starlette.types import Send
 
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.models import LITELLM_RETRY_AFTER
 
 from .config import Upstream
 from .exchange import RawHeaders, problem, send_json, send_start, send_whole
@@ -168,4 +169,8 @@ def _redacted(text: str, upstream: Upstream) -> str:
 
 
 def _kept(response: httpx.Response) -> RawHeaders:
-    return [(name.lower(), value) for name, value in response.headers.raw if name.lower().startswith(_PASSED_ON)]
+    kept = [(name.lower(), value) for name, value in response.headers.raw if name.lower().startswith(_PASSED_ON)]
+    pause = response.headers.get(LITELLM_RETRY_AFTER)
+    if pause is not None and "retry-after" not in response.headers:
+        kept.append((b"retry-after", pause.encode("latin-1")))
+    return kept

@@ -115,7 +115,7 @@ def read(file: Path) -> Contexts:
     """
     try:
         text = file.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is a file is said by whoever needs one
         return Contexts()
     except OSError as error:
         raise BadSetting(f"{file} cannot be read: {error.strerror}") from None

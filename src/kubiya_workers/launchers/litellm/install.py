@@ -18,8 +18,8 @@ VERSION = "1.106.2"
 Another version is this constant, and its hashes: `make lock` writes `requirements.txt` for it."""
 WANTED = (
     f"litellm[proxy]=={VERSION}",
-    # For its callbacks `langfuse` (which is written for Langfuse's second client) and `otel`.
-    "langfuse>=2.59,<3",
+    # For its callbacks `langfuse` and `otel`.
+    "langfuse>=4.7,<5",
     "opentelemetry-sdk",
     "opentelemetry-exporter-otlp-proto-http",
 )

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from kubiya_workers.contracts.models import LITELLM_RETRY_AFTER
+
 _RETRYABLE = frozenset({408, 409, 425, 429})
 _LONGEST = 600
 """Characters of a server's own words that are kept."""
@@ -41,7 +43,7 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, now: datet
         f"the model call was refused with HTTP {status}: {words}",
         status=status,
         retryable=is_retryable(status),
-        retry_after=seconds_until(headers.get("retry-after"), now),
+        retry_after=seconds_until(headers.get("retry-after") or headers.get(LITELLM_RETRY_AFTER), now),
     )
 
 
