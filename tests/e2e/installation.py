@@ -214,7 +214,8 @@ class Installation:
         events = self.stored(execution_id)
         numbers = [int(event.id) for event in events]
         assert numbers == sorted(set(numbers))
-        named = [(e.type, e.step, e.attempt) for e in events if e.step]
+        # A step that is still open has its chunks in as many rows as its time took.
+        named = [(e.type, e.step, e.attempt) for e in events if e.step and not e.type.endswith("_chunk")]
         assert len(named) == len(set(named)), named
         assert [e.type for e in events].count("done") == 1
         assert events[-1].type == "done"
