@@ -19,6 +19,11 @@ KEY = "sk-of-the-upstream-5678"
 SLOW_S = 180.0
 
 
+def uv_cache() -> str:
+    """The real cache: LiteLLM is 600 MB."""
+    return os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
+
+
 def litellm_of(machine: Machine) -> list[psutil.Process]:
     return machine.running(lambda words: any(word.endswith("litellm/runner.py") for word in words))
 
@@ -30,8 +35,7 @@ def configuration(model: ScriptedModel, **more: object) -> dict[str, Any]:
 
 @contextmanager
 def server(root: Path, config: dict[str, Any]) -> Iterator[Machine]:
-    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
-    machine = Machine(root, {"UV_CACHE_DIR": cache, "UPSTREAM_KEY": KEY})
+    machine = Machine(root, {"UV_CACHE_DIR": uv_cache(), "UPSTREAM_KEY": KEY})
     (machine.work / "models.yaml").write_text(json.dumps(config))
     try:
         started = machine.run("server", "start", "--llm-config", "models.yaml", timeout=SLOW_S)

@@ -1,7 +1,6 @@
 """Contexts, by the commands that make them, and what a worker takes from them and from its queue."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from kubiya_workers.testing import ScriptedModel
 
+from .gateways import uv_cache
 from .machine import Machine, served, until
 
 CONFIGURATION = 6
@@ -17,8 +17,7 @@ SLOW_S = 300
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
-    with served(tmp_path_factory.mktemp("contexts"), UV_CACHE_DIR=cache) as machine:
+    with served(tmp_path_factory.mktemp("contexts"), UV_CACHE_DIR=uv_cache()) as machine:
         yield machine
 
 

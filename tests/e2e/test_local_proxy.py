@@ -1,16 +1,15 @@
 """A real LiteLLM beside a worker: the worker's model calls go through it, and through nothing else."""
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from kubiya_workers.testing import ScriptedModel, error, stalls, tool
 
+from .gateways import litellm_of, uv_cache
 from .machine import Machine, served, until
 
 CONFIGURATION = 6
@@ -21,8 +20,7 @@ KEY = "sk-of-the-upstream-1234"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    cache = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
-    with served(tmp_path_factory.mktemp("proxied"), UV_CACHE_DIR=cache, UPSTREAM_KEY=KEY) as machine:
+    with served(tmp_path_factory.mktemp("proxied"), UV_CACHE_DIR=uv_cache(), UPSTREAM_KEY=KEY) as machine:
         yield machine
 
 
@@ -38,10 +36,6 @@ def fine(machine: Machine, *words: str, timeout: float = SLOW_S) -> str:
     done = machine.run(*words, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def litellm_of(machine: Machine) -> list[psutil.Process]:
-    return machine.running(lambda words: any(word.endswith("litellm/runner.py") for word in words))
 
 
 def test_a_worker_with_a_litellm_of_its_own(running: Machine) -> None:

@@ -102,12 +102,7 @@ def for_queue(file: Path) -> dict[str, object]:
     Raises:
         BadSetting: it cannot be used, or holds a secret, which everybody who reads the queue would have.
     """
-    try:
-        checked = parsed(file.expanduser().read_text(), str(file), None)
-    except OSError as error:
-        raise BadSetting(f"the LiteLLM configuration {file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadSetting(f"the LiteLLM configuration {file} is no text") from None
+    checked = read(file, None)
     if literal := checked.literal_secrets():
         raise BadSetting(f"{file}: {literal[0]} would be kept with the queue; write os.environ/NAME, and set it there")
     return {ENABLE_LOCAL_PROXY: True, LITELLM_CONFIG: checked.content}

@@ -11,6 +11,8 @@ from .wire import JsonObject, Wire
 
 OFFLINE_MODEL = "kubiya/offline"
 """The deterministic built-in model: it runs the commands it finds in a prompt, and is labelled so."""
+LITELLM_RETRY_AFTER = "llm_provider-retry-after"
+"""How a LiteLLM hands on the `Retry-After` of the server behind it."""
 
 
 class ModelTest(Wire):
@@ -77,7 +79,3 @@ def unknown_model(name: str, where: str, known: Sequence[str]) -> Invalid:
         f"there is no model {name!r} at {where}",
         fix=f"{meant}`kubiya model list` shows those of the control plane; --skip-model-validation tries it anyway.",
     )
-
-
-LITELLM_RETRY_AFTER = "llm_provider-retry-after"
-"""How a LiteLLM hands on the `Retry-After` of the server behind it."""

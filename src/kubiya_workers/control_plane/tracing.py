@@ -6,6 +6,7 @@ that ends, makes a trace late and loses none. One that is sent twice is the same
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 from kubiya_workers.contracts.errors import Refusal
 from kubiya_workers.contracts.events import Delta, Fact
 from kubiya_workers.contracts.executions import Execution
+from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.observability import logs
 from kubiya_workers.observability.traces import Span, trace
 
@@ -48,6 +50,7 @@ class Tracing:
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._away = False
+        self._failures: Counter[ExecutionId] = Counter()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._for_ever(), name="traces")
@@ -83,10 +86,14 @@ class Tracing:
         since = datetime.now(UTC) - LATE
         async with self._database.reading() as connection:
             ended = await store.untraced(connection, since=since, limit=_AT_ONCE)
-        for execution in ended:
+        # One that cannot be sent must not stand in the way of the others: those that failed least come first.
+        self._failures = Counter({run.id: self._failures[run.id] for run in ended})
+        for execution in sorted(ended, key=lambda run: self._failures[run.id]):
+            self._failures[execution.id] += 1
             if not await asyncio.to_thread(collector.export, await self._spans(execution)):
                 self._say_away(True)
                 return False
+            del self._failures[execution.id]
             self._say_away(False)
             async with self._database.writing() as connection:
                 await store.mark_traced(connection, execution.id, datetime.now(UTC))

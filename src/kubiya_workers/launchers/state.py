@@ -29,6 +29,20 @@ def prepare(paths: Paths) -> None:
         raise BadSetting(f"{paths.server} is not writable; set KUBIYA_HOME to a directory that is")
 
 
+def replace(path: Path, text: str) -> None:
+    """Write a file for the user alone, in one step. Raises OSError, and leaves what was before."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
+
+
 def make_private(directory: Path) -> None:
     """Make a directory for the user alone, and so each above it that is missing: `mkdir` opens those to everybody.
 
@@ -55,10 +69,7 @@ def read(paths: Paths) -> ServerState | None:
 
 def write(paths: Paths, state: ServerState) -> None:
     """Say that the server is up, in one step: readers see all of it or nothing."""
-    fresh = paths.server_state.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(state.model_dump_json())
-    fresh.replace(paths.server_state)
+    replace(paths.server_state, state.model_dump_json())
 
 
 def clear(paths: Paths) -> None:

@@ -16,6 +16,8 @@ class ClientSettings:
     url: str | None
     key: str | None = field(repr=False)
     model: str | None = None
+    """What the environment says: it wins over what a context says of its LiteLLM, and that over `context_model`."""
+    context_model: str | None = None
     skip_model_validation: bool = False
     own_gateway: bool = False
     """A worker that is started here calls a gateway of its own."""
@@ -31,7 +33,8 @@ class ClientSettings:
             paths=Paths.of(source),
             url=source.first(v.BASE_URL, v.GATEWAY_URL, v.CONTROL_PLANE_URL) or also.first(v.CONTROL_PLANE_URL),
             key=source.first(v.API_KEY) or also.first(v.API_KEY),
-            model=source.first(v.MODEL, v.MODEL_OVERRIDE) or also.first(v.MODEL),
+            model=source.first(v.MODEL, v.MODEL_OVERRIDE),
+            context_model=also.first(v.MODEL),
             skip_model_validation=source.get(v.SKIP_MODEL_VALIDATION),
             own_gateway=bool(source.get(v.LITELLM_API_BASE)),
             debug=source.get(v.KUBIYA_DEBUG),

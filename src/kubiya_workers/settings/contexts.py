@@ -1,7 +1,6 @@
 """`~/.kubiya/config`: control planes by name, and what goes with each; one of them is in force."""
 
 import difflib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -133,25 +132,13 @@ def read(file: Path) -> Contexts:
         raise BadSetting(f"{file}: {_problem(error)}") from None
 
 
-def write(file: Path, contexts: Contexts) -> None:
-    """Replace the file, whole, for its owner alone.
-
-    Raises:
-        BadSetting: it cannot be written.
-    """
+def as_text(contexts: Contexts) -> str:
+    """The file that says this, keys included."""
     import yaml
 
     whole = contexts.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"contexts"})
     whole["contexts"] = [{"name": entry.name, "context": _plain(entry.context)} for entry in contexts.contexts]
-    target = file.resolve()  # a link to it stays one
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            yaml.safe_dump(whole, stream, sort_keys=False)
-        fresh.replace(target)
-    except OSError as error:
-        raise BadSetting(f"{file} cannot be written: {error.strerror}") from None
+    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
 
 
 def open_to_others(file: Path) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from kubiya_workers.cli.commands.contexts import write
 from kubiya_workers.settings import contexts
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.contexts import Context, Contexts, LocalProxy, Named
@@ -45,7 +46,12 @@ def settings(file: Path, **environ: str) -> ClientSettings:
 
 def test_the_current_context_is_in_force(file: Path) -> None:
     known = settings(file)
-    assert (known.url, known.key, known.model) == ("https://kubiya.acme.example", "kbk_secret", "big")
+    assert (known.url, known.key, known.model, known.context_model) == (
+        "https://kubiya.acme.example",
+        "kbk_secret",
+        None,
+        "big",
+    )
     assert known.local_proxy == LocalProxy(enabled=True, config_file=file.parent / "litellm.yaml", model="small")
     assert "kbk_secret" not in repr(contexts.read(file))
 
@@ -102,7 +108,7 @@ _contexts = st.builds(
 def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, parts: list[Context]) -> None:
     file = tmp_path_factory.mktemp("contexts") / "deep" / "config"
     entries = tuple(Named(name=f"c{number}", context=part) for number, part in enumerate(parts))
-    contexts.write(file, Contexts(current_context="c0", contexts=entries))
+    write(file, Contexts(current_context="c0", contexts=entries))
     assert contexts.read(file) == Contexts(current_context="c0", contexts=entries)
     assert not contexts.open_to_others(file)
     assert [path.name for path in file.parent.iterdir()] == ["config"]
@@ -112,7 +118,7 @@ def test_a_link_to_the_file_stays_one(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.write_text(FILE)
     link.symlink_to(real)
-    contexts.write(link, contexts.read(link).without("acme"))
+    write(link, contexts.read(link).without("acme"))
     assert link.is_symlink()
     left = contexts.read(real)
     assert [entry.name for entry in left.contexts] == ["home"] and left.current_context is None

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
+from kubiya_workers.launchers import state
 from kubiya_workers.settings import contexts
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.contexts import Context, Contexts, LocalProxy, Named
@@ -46,7 +47,7 @@ def use_context(name: str) -> None:
     """Make a context the current one."""
     file, found = _file()
     _known(found, name, file)
-    contexts.write(file, found.model_copy(update={"current_context": name}))
+    write(file, found.model_copy(update={"current_context": name}))
     talk.say(f"Context {name} is the current one.")
     if Source.of_process().get(v.CONTEXT):
         talk.note(f"{v.CONTEXT.name} is set here, and wins over it.")
@@ -79,7 +80,7 @@ def set_context(name: str, address: str | None, api_key_stdin: bool, model: str 
     after = found.with_context(name, changed)
     if after.current_context is None:
         after = after.model_copy(update={"current_context": name})
-    contexts.write(file, after)
+    write(file, after)
     now = ", and is the current one" if after.current_context == name else ""
     talk.say(f"Context {name} is in {file}{now}.")
 
@@ -92,7 +93,7 @@ def delete_context(name: str, yes: bool) -> None:
     file, found = _file()
     _known(found, name, file)
     confirm(f"Delete context {name} and its key?", yes=yes)
-    contexts.write(file, found.without(name))
+    write(file, found.without(name))
     talk.say(f"Deleted context {name}.")
 
 
@@ -102,6 +103,20 @@ COMMANDS = (get_contexts, current_context, use_context, set_context, delete_cont
 def _file() -> tuple[Path, Contexts]:
     file = contexts.file_of(Source.of_process())
     return file, contexts.read(file)
+
+
+def write(file: Path, found: Contexts) -> None:
+    """Replace the file, whole, for its owner alone; a link to it stays one.
+
+    Raises:
+        BadSetting: it cannot be written.
+    """
+    target = file.resolve()
+    try:
+        state.make_private(target.parent)
+        state.replace(target, contexts.as_text(found))
+    except OSError as error:
+        raise state.unwritable(file, error) from error
 
 
 def _known(found: Contexts, name: str, file: Path) -> None:

@@ -10,7 +10,6 @@ import click
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, ExecutionEnvironment
 from kubiya_workers.contracts.executions import NewExecution
 from kubiya_workers.contracts.ids import NAME_RULE, ExecutionId, is_safe_name
-from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
 
@@ -142,7 +141,6 @@ def _request(
     directory = _directory(cwd, local=local)
     made = f"local-{token_hex(4)}"
     gateway = chosen(known, made) if local else Gateway()
-    named_model = Source.of_process().first(v.MODEL, v.MODEL_OVERRIDE)
     return RunRequest(
         agent=_only("--agent and 'agent ID'", agent, named) or DEFAULT_AGENT,
         new=NewExecution(
@@ -150,7 +148,7 @@ def _request(
             worker_queue_id=_queue(queue, queue_name, local=local),
             parent_execution_id=None if parent_execution is None else ExecutionId(parent_execution),
             execution_environment=_environment(directory, variables, secrets),
-            model=model or named_model or gateway.model or known.model,
+            model=model or known.model or gateway.model or known.context_model,
             skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
         ),

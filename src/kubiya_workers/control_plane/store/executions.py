@@ -22,7 +22,7 @@ from .errors import taken
 from .tables import executions
 
 _INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq", "traced_at")
-_SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
+SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
 _OPEN = [status.value for status in Status if not status.is_terminal]
 
 
@@ -71,7 +71,7 @@ async def insert(
 
 
 async def get(connection: AsyncConnection, execution_id: ExecutionId) -> Execution | None:
-    row = (await connection.execute(sa.select(*_SHOWN).where(executions.c.id == execution_id))).mappings().first()
+    row = (await connection.execute(sa.select(*SHOWN).where(executions.c.id == execution_id))).mappings().first()
     return None if row is None else as_shown(row)
 
 
@@ -105,7 +105,7 @@ async def list_(
     limit: int | None = None,
 ) -> Sequence[Execution]:
     """Newest first; a filter that is None filters nothing, `limit` None means all."""
-    query = sa.select(*_SHOWN).order_by(executions.c.created_at.desc(), executions.c.id).offset(skip).limit(limit)
+    query = sa.select(*SHOWN).order_by(executions.c.created_at.desc(), executions.c.id).offset(skip).limit(limit)
     wanted = {
         executions.c.status: status,
         executions.c.execution_type: execution_type,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.executions import Execution
 from kubiya_workers.contracts.ids import ExecutionId
 
-from .executions import as_shown
+from .executions import SHOWN, as_shown
 from .tables import executions
 
 
@@ -17,7 +17,7 @@ async def untraced(connection: AsyncConnection, *, since: datetime, limit: int) 
     """Runs that ended since then and were not sent yet, the oldest first."""
     columns = executions.c
     query = (
-        sa.select(executions)
+        sa.select(*SHOWN)
         .where(columns.completed_at >= since, columns.traced_at.is_(None))
         .order_by(columns.completed_at)
         .limit(limit)

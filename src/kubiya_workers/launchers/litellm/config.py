@@ -82,8 +82,8 @@ class ProxyConfig:
         return file
 
 
-def read(path: Path, environ: Mapping[str, str]) -> ProxyConfig:
-    """A configuration file, YAML or JSON.
+def read(path: Path, environ: Mapping[str, str] | None) -> ProxyConfig:
+    """A configuration file, YAML or JSON; `environ` as in `parsed`.
 
     Raises:
         BadSetting: it cannot be read, or `parsed` refuses it.

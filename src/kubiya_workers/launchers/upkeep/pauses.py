@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from kubiya_workers.contracts.pool import Pause
 from kubiya_workers.settings.paths import Paths
 
-from ..state import make_private, unwritable
-from .records import replace
+from ..state import make_private, replace, unwritable
 
 
 def write(paths: Paths, queue: str, pause: Pause) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -17,7 +16,7 @@ from kubiya_workers.contracts.pool import Mode, ProcessRef, Record, UpkeepState
 from kubiya_workers.settings.paths import Paths
 
 from ..guard import is_running
-from ..state import make_private
+from ..state import make_private, replace
 
 _ABOUT = "# The worker of this queue, kept by a supervisor. Written by it at each change, and every few seconds."
 
@@ -114,17 +113,3 @@ def _queues(paths: Paths) -> list[str]:
     with contextlib.suppress(OSError):
         return sorted(entry.name for entry in os.scandir(paths.upkeeps) if is_safe_name(entry.name))
     return []
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file for the user alone, in one step. Raises OSError, and leaves what was before."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise

@@ -25,7 +25,7 @@ from ... import talk
 from ...connect import Reached, reach, settings
 from ...exit import Exit, Failed
 from ...output import Format, details, output_option, show
-from ...proxying import Gateway, chosen, of_queue
+from ...proxying import chosen, of_queue
 from ...render.neutral import neutral
 from ...running import run
 from .words import quantity, quantity_of, queue_option
@@ -123,7 +123,7 @@ def start(
     gateway = chosen(known, queue, **proxy)
     given: dict[v.AnyVariable, object] = {
         v.ENVIRONMENT_NAME: environment,
-        v.MODEL: model or _model_of_context(known, gateway),
+        v.MODEL: model or (None if known.model else gateway.model or known.context_model),
         v.SKIP_MODEL_VALIDATION: True if skip_model_validation else None,
         v.IDLE_TIMEOUT: idle_timeout,
         v.MAX_TASKS: max_tasks,
@@ -154,13 +154,6 @@ def _mode(type_: str, mode: str | None, in_background: bool) -> Mode:
     if in_background and mode == Mode.FOREGROUND:
         raise click.UsageError("--daemon and --mode foreground contradict each other.")
     return Mode.DAEMON if in_background else Mode(mode or Mode.FOREGROUND)
-
-
-def _model_of_context(known: ClientSettings, gateway: Gateway) -> str | None:
-    """Unless the environment names one, which the worker reads itself."""
-    if Source.of_process().first(v.MODEL, v.MODEL_OVERRIDE):
-        return None
-    return gateway.model or known.model
 
 
 def check(wish: Wish) -> None:
