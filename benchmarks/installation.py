@@ -111,6 +111,22 @@ class Installation:
         server.until_said("Control plane is up")
         return server
 
+    def start_litellm_server(self, model_url: str) -> Spawned:
+        """A control plane whose gateway calls the model through a LiteLLM."""
+        params = {"model": "openai/scripted", "api_base": model_url, "api_key": "none"}
+        config = self.root / "models.json"
+        listed = [{"model_name": "scripted", "litellm_params": params}]
+        # One setting is enough for the gateway not to call the model's server itself.
+        config.write_text(json.dumps({"model_list": listed, "litellm_settings": {"drop_params": True}}))
+        server = self.spawn(PYTHON, "-m", "kubiya_workers.cli.serve", "--llm-config", str(config))
+        server.until_said("Control plane is up")
+        return server
+
+    def start_stamping_model(self, streams: int, tokens: int, per_second: int) -> str:
+        """Its base URL."""
+        words = map(str, (streams, tokens, per_second))
+        return self.spawn(PYTHON, "-m", "benchmarks.stamping_model", *words).until_said("http")
+
     def start_worker(self, queue: str = "ours") -> Spawned:
         """A worker that polls."""
         access = {"CONTROL_PLANE_URL": self.url, "KUBIYA_API_KEY": self.key}

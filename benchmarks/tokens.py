@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from .effort import Effort
 from .figures import Figure, percentile
-from .installation import PYTHON, installation
+from .installation import installation
 from .wire import Api
 
 STREAMS = 50
@@ -30,22 +30,25 @@ async def measure(effort: Effort) -> list[Figure]:
 async def _lags(streams: int, tokens: int) -> list[float]:
     """How long each token of so many streams was on its way, in milliseconds."""
     with installation() as made:
-        model = made.spawn(PYTHON, "-m", "benchmarks.stamping_model", str(streams), str(tokens), str(PER_SECOND))
-        made.start_server(model.until_said("http"))
+        made.start_server(made.start_stamping_model(streams, tokens, PER_SECOND))
         made.start_worker()
         api = Api(made.url, made.key)
-        lags = await asyncio.gather(*(_read(api) for _ in range(streams)))
+        lags = await asyncio.gather(*(read(api) for _ in range(streams)))
         await api.close()
     return [lag for stream in lags for lag in stream]
 
 
-async def _read(api: Api) -> list[float]:
+async def read(api: Api) -> list[float]:
     """Run once and read along; how long each token was on its way, in milliseconds."""
     lags: list[float] = []
     async with aclosing(api.events(await api.submit("ours"))) as events:
         async for kind, data in events:
             if kind == "message_chunk":
-                stamps = json.loads(data)["data"]["content"].split()
-                now = time.monotonic_ns()
-                lags += [(now - int(stamp)) / 1e6 for stamp in stamps]
+                lags += since(json.loads(data)["data"]["content"])
     return lags
+
+
+def since(stamps: str) -> list[float]:
+    """How long ago each of these tokens was written, in milliseconds."""
+    now = time.monotonic_ns()
+    return [(now - int(stamp)) / 1e6 for stamp in stamps.split()]

@@ -60,6 +60,24 @@ class Api:
                     yield event
         self._idle.append((reader, writer))
 
+    async def chat(self, prompt: str = "Say something.") -> AsyncGenerator[str]:
+        """The pieces of a model's streamed answer, as they come."""
+        body = {"model": "scripted", "stream": True, "messages": [{"role": "user", "content": prompt}]}
+        data = json.dumps(body).encode()
+        reader, writer = await self._connection()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\n{self._head}content-type: application/json\r\n"
+        writer.write(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
+        status, headers = await _head(reader)
+        if status != 200:
+            raise Refused(f"chat: {status}")
+        rest = b""
+        async for part in _body(reader, headers):
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data: {") and (piece := _piece(json.loads(line[6:]))):
+                    yield piece
+        self._idle.append((reader, writer))
+
     async def submit(self, queue: str, prompt: str = "Say something.") -> str:
         """Start a run of the default agent; its id."""
         body = json.dumps({"prompt": prompt, "worker_queue_id": queue}).encode()
@@ -110,6 +128,10 @@ async def _body(reader: asyncio.StreamReader, headers: dict[bytes, bytes]) -> As
     while size := int(await reader.readline(), 16):
         yield (await reader.readexactly(size + 2))[:-2]
     await reader.readline()
+
+
+def _piece(chunk: dict[str, Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
 
 
 def _event(block: bytes) -> tuple[str, bytes] | None:

@@ -27,6 +27,7 @@ SCRIPTS: dict[str, Any] = {
     "garbles": [(garbles("one two three", after=2), "fine")],
     "too many requests": [(error(429, "slow down", retry_after=WAIT_S), "fine")],
     "bad request": [error(400, "this model is not for you")],
+    "busy twice": [(error(503, "busy"), closes("one two three", after=2), "fine")],
     "always busy": [(error(503, "busy"), error(503, "busy"), "fine")],
     "many tools": [*(tool("shell", {"command": f"echo {n}"}, text=f"round {n}") for n in range(5)), "done"],
     "many words": [*(tool("shell", {"command": "true"}, text="word " * 60) for _ in range(5)), "done"],
@@ -157,6 +158,16 @@ def test_a_busy_model_is_asked_again_and_later_each_time(served: Served) -> None
     run.assert_completed("fine")
     first, second, third = (call.at for call in run.calls)
     assert third - second > 1.5 * (second - first)
+
+
+def test_why_a_call_is_made_again_is_told(served: Served) -> None:
+    run = Run(served, "busy twice")
+    run.assert_completed("fine")
+    told = [(event.step, event.attempt, event.fields["reason"]) for event in run.events if event.type == "degraded"]
+    assert [(step, attempt) for step, attempt, _ in told] == [(1, 1), (1, 2)]
+    assert "HTTP 503" in told[0][2]
+    assert told[0][2].endswith("busy; it is tried again")
+    assert told[1][2].endswith("it is tried again")
 
 
 def test_a_refusal_is_not_asked_again(served: Served) -> None:

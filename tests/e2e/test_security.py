@@ -4,25 +4,44 @@ Tools run as the same user as their worker. A tool that reads another process's 
 therefore a known limit of local workers, and not looked at here: whoever needs that boundary runs workers elsewhere.
 """
 
+import base64
 import ipaddress
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psutil
 import pytest
 
-from kubiya_workers.testing import ScriptedModel, error, tool
+from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 
 from .machine import Machine, served, until
 
 KEY = "own-key-4f1c9a7be2d84b53"
-SECRET = "s3cr3t-v4lue-9b1e77c0aa"
+SECRET = 's3cr3t/"v4lue" of+9b1e77c0aa'
+"""With a blank, where the scripted model splits what it streams, and with characters that every encoding writes in
+another way."""
+FORMS = (
+    SECRET,
+    quote(SECRET, safe=""),
+    json.dumps(SECRET)[1:-1],
+    base64.b64encode(SECRET.encode()).decode()[: len(SECRET) * 8 // 6],  # the rest depends on what follows it
+)
+PRINTED = """\
+import base64, json, os, time, urllib.parse
+secret = os.environ["DEPLOY_TOKEN"]
+for part in (secret[:9], secret[9:], "\\n"):
+    print(part, end="", flush=True)
+    time.sleep(0.4)
+print(json.dumps({"token": secret}), urllib.parse.quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
+"""
 UPSTREAM_KEY = "sk-upstream-77ab31e0c5d9"
 OPEN_TO_ALL = {"/health", "/livez", "/readyz", "/api/health"}
 OPEN_TO_THIS_MACHINE = {"/metrics"}
@@ -34,7 +53,13 @@ Start = Callable[..., ScriptedModel]
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A server with a key of the user's own, before a model that demands one."""
     mention = tool("shell", {"command": "sleep 1; echo value: $DEPLOY_TOKEN; env | sort > environment.txt"})
-    script = {"use it": [mention, "it was used"], "fail": [error(400, f"bad key {UPSTREAM_KEY}")]}
+    said = f"it was used: {' '.join(FORMS)} - all of it"
+    sends = tool("shell", {"command": f"echo sent: {FORMS[1]} {FORMS[3]}"})
+    prints = tool("shell", {"command": f"{sys.executable} print.py"})
+    script = {
+        "use it": [mention, prints, sends, Reply(said, reasoning=said)],
+        "fail": [error(400, f"bad key {UPSTREAM_KEY}")],
+    }
     with ScriptedModel(script, api_key=UPSTREAM_KEY) as model:
         access = {"KUBIYA_API_KEY": KEY, "KUBIYA_LLM_BASE_URL": model.url, "KUBIYA_LLM_API_KEY": UPSTREAM_KEY}
         with served(tmp_path_factory.mktemp("served"), **access, KUBIYA_LLM_MODEL="scripted") as machine:
@@ -48,6 +73,7 @@ def used(running: Machine) -> Iterator[tuple[Machine, str]]:
     The worker is ended before the server is.
     """
     arguments: set[str] = set()
+    (running.work / "print.py").write_text(PRINTED)
     with running.spawn("worker", "start", "--queue-id=q") as worker:
         worker.until_said("Ready")
         env = {"DEPLOY_TOKEN": SECRET}
@@ -55,14 +81,14 @@ def used(running: Machine) -> Iterator[tuple[Machine, str]]:
         with running.spawn(*words, env=env) as run:
             until(lambda: arguments.update(seen(running)) or run.process.poll() is not None, "the run ends", 60)
             assert run.process.returncode == 0, run.said()
-            assert SECRET not in run.said()
-            assert KEY not in run.said()
+            assert "it was used: [redacted]" in run.said()
+            assert not [value for value in (*FORMS, KEY) if value in run.said()]
         failed = running.run("exec", "--queue", "q", "--yes", "fail")
         assert failed.returncode == 1
         assert "model_error" in failed.stderr
         assert UPSTREAM_KEY not in failed.stdout + failed.stderr
         assert KEY not in worker.said()
-        assert SECRET not in worker.said()
+        assert not [value for value in FORMS if value in worker.said()]
         yield running, "\n".join(arguments)
         assert worker.end() == 0
 
@@ -94,13 +120,16 @@ def test_nothing_secret_is_on_the_disk(used: tuple[Machine, str]) -> None:
     """Not in logs, not in Temporal's histories; of keys, only digests are stored. Environments belong to their runs."""
     machine, _ = used
     looked_at: set[str] = set()
+    told: set[str] = set()
     for path, content in everything_in(machine.home / ".kubiya"):
         looked_at.add(path.name)
         for value in (KEY, UPSTREAM_KEY):
             assert value.encode() not in content, (path, value)
         if not path.name.startswith("kubiya.db"):
-            assert SECRET.encode() not in content, path
+            assert not [value for value in FORMS if value.encode() in content], path
+            told.update(path.name for word in (b"it was used: [redacted]",) if word in content)
     assert {"server.log", "temporal.log", "temporal.db", "worker.log", "kubiya.db"} <= looked_at
+    assert any(name.startswith("temporal.db") for name in told), "histories can be read, or this shows nothing"
 
 
 def test_nothing_secret_is_in_the_event_log(used: tuple[Machine, str]) -> None:
@@ -112,11 +141,17 @@ def test_nothing_secret_is_in_the_event_log(used: tuple[Machine, str]) -> None:
         events = machine.run("execution", "logs", execution["id"], "--stream-format", "json").stdout
         assert len(events.splitlines()) > 3
         stored = machine.run("execution", "get", execution["id"], "-o", "json").stdout
-        for value in (KEY, SECRET, UPSTREAM_KEY):
-            assert value not in events
-            assert value not in stored
+        for value in (KEY, *FORMS, UPSTREAM_KEY):
+            for text in (value, json.dumps(value)[1:-1]):  # the events are JSON themselves
+                assert text not in events
+                assert text not in stored
     used_it = machine.run("execution", "logs", executions[1]["id"], "--stream-format", "json").stdout
     assert "value: [redacted]" in used_it
+    assert "sent: [redacted] [redacted]" in used_it
+    assert '\\"token\\": \\"[redacted]\\"} [redacted] [redacted]' in used_it
+    answer = [line["data"] for line in map(json.loads, used_it.splitlines()) if line["event"] == "message"][-1]
+    for said in (answer["content"], answer["reasoning"]):
+        assert said == "it was used: [redacted] [redacted] [redacted] [redacted] - all of it"
 
 
 def test_a_tool_sees_only_what_it_was_given(used: tuple[Machine, str]) -> None:

@@ -138,7 +138,7 @@ def test_a_superseded_attempt_is_said_to_be_so_and_never_mixed() -> None:
             whole("a new answer", attempt=2),
         ]
     )
-    assert out == "half an ans\n[superseded: the worker was lost; the answer begins again]\na new answer\n"
+    assert out == "half an ans\n[it broke off here; the answer begins again]\na new answer\n"
     assert said == ["↻ step 1 begins again: attempt 1 was superseded"]
 
 

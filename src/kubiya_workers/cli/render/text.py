@@ -193,7 +193,7 @@ class _Answer:
 
     def withdraw(self) -> None:
         if self._open:
-            self._write("\n[superseded: the worker was lost; the answer begins again]")
+            self._write("\n[it broke off here; the answer begins again]")
             self.end()
         self._message, self._shown = "", 0
 

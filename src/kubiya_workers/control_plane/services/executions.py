@@ -247,9 +247,14 @@ class Executions:
         if known.status is Status.PENDING and not any(isinstance(event, StatusChanged) for event in events):
             begun = StatusChanged(status=Status.RUNNING, previous_status=Status.PENDING)
             return await self._record_change(caller, execution_id, (begun, *events), known)
-        if any(_tells_more(event, known) for event in events):
+        if any(_changes(event, known) for event in events):
             return await self._record_change(caller, execution_id, events, known)
-        return await self._log.append(execution_id, events)
+
+        async def also(connection: AsyncConnection) -> None:
+            await _count(connection, caller, execution_id, events, known.model)
+
+        used = any(isinstance(event, MessageAdded) and event.usage is not None for event in events)
+        return await self._log.append(execution_id, events, also=also if used else None)
 
     async def _record_change(
         self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta], known: _Known
@@ -451,15 +456,13 @@ def _known(execution: Execution) -> _Known:
     return _Known(execution.status, execution.worker_queue_id, execution.model, execution.key_id)
 
 
-def _tells_more(event: Fact | Delta, known: _Known) -> bool:
-    """Whether more than the log has to know of it: a status, a worker's own choice of a model, what a call used."""
+def _changes(event: Fact | Delta, known: _Known) -> bool:
+    """Whether the execution's own row is another one after it: a status, a worker's own choice of a model."""
     match event:
         case StatusChanged():
             return True
         case ModelStarted():
             return event.model != known.model
-        case MessageAdded():
-            return event.usage is not None
         case _:
             return False
 

@@ -7,7 +7,7 @@ from temporalio import activity
 
 from kubiya_workers.contracts.activities import CALL_MODEL, ModelCall, ModelReply
 from kubiya_workers.contracts.errors import Refusal
-from kubiya_workers.contracts.events import MessageAdded, ModelStarted, UsageReported
+from kubiya_workers.contracts.events import Degraded, MessageAdded, ModelStarted, UsageReported
 from kubiya_workers.contracts.messages import AssistantMessage, Usage
 from kubiya_workers.observability.redaction import Redactor, StreamRedactor
 
@@ -57,8 +57,8 @@ class CallModel:
                     reply = redacted(await self._models.complete(call, said.on_delta), redactor)
                     reply = reply.model_copy(update={"usage": reply.usage.priced(call.price)})
                     meter.usage = reply.usage
-            except UpstreamError:
-                await _keep(said, publisher)
+            except UpstreamError as error:
+                await _keep(said, publisher, _begins_again(error, call.step))
                 raise
             said.close()
             await _publish(reply, call, attempt, publisher)
@@ -72,11 +72,23 @@ class CallModel:
         return redactor_of(await self._steps.workspaces.of(call.execution_id))
 
 
-async def _keep(said: "_Redacted", publisher: Publisher) -> None:
+def _begins_again(error: UpstreamError, step: int) -> Degraded | None:
+    """Says why there will be another attempt; None when this one is the last."""
+    info = activity.info()
+    most = info.retry_policy.maximum_attempts if info.retry_policy else 0
+    if not error.retryable or info.attempt == most:
+        return None
+    pause = f" in {error.retry_after:.0f} s, as it asks" if error.retry_after else ""
+    return Degraded(step=step, attempt=info.attempt, reason=f"{error.message}; it is tried again{pause}")
+
+
+async def _keep(said: "_Redacted", publisher: Publisher, last: Degraded | None) -> None:
     """What a model said before it broke off is shown as far as it came; it must not hold up the next attempt."""
     with contextlib.suppress(Refusal, TimeoutError):
         async with asyncio.timeout(LAST_WORDS_S):
             said.close()
+            if last is not None:
+                await publisher.fact(last)
             await publisher.flush()
 
 
