@@ -1,0 +1,218 @@
+"""What the web interface of a worker pool is told beyond the control plane's own API. Served at `/console/api`."""
+
+from enum import StrEnum
+from typing import Literal
+
+from .pool import Listed, Pause, Record, WorkerReport
+from .wire import JsonObject, Timestamp, Wire
+
+Scope = Literal["pool", "fleet"]
+"""The workers of one machine, or all that a control plane knows."""
+
+
+class Session(Wire):
+    """Who talks to whom. `csrf` goes with every request that changes something, as `X-Kubiya-CSRF`."""
+
+    csrf: str
+    scope: Scope
+    version: str
+    build: str
+    """Of the pages: a digest, or "none"."""
+    os: str
+    python: str
+    hostname: str
+    home: str | None = None
+    """None for a fleet."""
+    control_plane_url: str
+
+
+class Contact(Wire):
+    """One try to reach the control plane; `error` is why it failed. `latency_ms` is one request's round trip."""
+
+    at: Timestamp
+    latency_ms: float | None = None
+    error: str | None = None
+
+
+class ConnectionState(StrEnum):
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LOST = "lost"
+
+
+class Connection(Wire):
+    """How the control plane is reached. `samples` are the last contacts, the newest last."""
+
+    url: str
+    state: ConnectionState
+    since: Timestamp
+    embedded: bool = False
+    version: str | None = None
+    authentication: str
+    """Where the key comes from, in words; never the key."""
+    last_contact: Timestamp | None = None
+    reconnects: int = 0
+    samples: tuple[Contact, ...] = ()
+    checks: dict[str, str | None] = {}
+    """What the control plane says of its own parts: None is well, else why it is not."""
+    temporal_host: str | None = None
+    configuration: JsonObject = {}
+    """What a worker is told when it registers, without secrets."""
+
+
+class Action(StrEnum):
+    PAUSE = "pause"
+    RESUME = "resume"
+    DRAIN = "drain"
+    """Finish or hand back what runs, then end."""
+    RESTART = "restart"
+
+
+class PoolWorker(Wire):
+    """One worker. `key` names it in addresses: the queue for one of this machine, its id for one elsewhere."""
+
+    key: str
+    listed: Listed
+    record: Record | None = None
+    report: WorkerReport | None = None
+    pause: Pause | None = None
+    actions: tuple[Action, ...] = ()
+    """What can be asked of it now."""
+    log: str | None = None
+    """The name of its log among the log sources."""
+
+
+class Notice(Wire):
+    """Something is wrong: one plain sentence, and what to do."""
+
+    text: str
+    remedy: str | None = None
+
+
+class Minute(Wire):
+    """What happened to executions in one minute."""
+
+    at: Timestamp
+    started: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+class Live(Wire):
+    """All that changes by itself, as of one moment: the event `live` of `/console/api/live`, whenever it changed."""
+
+    at: Timestamp
+    workers: tuple[PoolWorker, ...]
+    connection: Connection
+    notices: tuple[Notice, ...] = ()
+    minutes: tuple[Minute, ...] = ()
+    """The last hour, the newest last; empty while the control plane is away."""
+    backlog: dict[str, int] = {}
+    """Tasks that wait, by queue."""
+
+
+class LogSource(Wire):
+    """A log that can be read: `worker/QUEUE`, `litellm/QUEUE`, `server`, `temporal`, `litellm`."""
+
+    name: str
+    path: str
+    size: int
+    files: int
+
+
+class LogLine(Wire):
+    """One line. `level` is DEBUG, INFO, WARN or ERROR, where it says so; `text` is the whole line, ANSI included."""
+
+    source: str
+    cursor: str
+    """Where the line ends: opaque, good for `before` and `after`."""
+    at: Timestamp | None = None
+    level: str | None = None
+    text: str
+
+
+class LogPage(Wire):
+    """Lines, the oldest first; `before` is None when there are none before them."""
+
+    lines: tuple[LogLine, ...]
+    before: str | None = None
+    after: str | None = None
+
+
+class Origin(StrEnum):
+    DEFAULT = "default"
+    ENVIRONMENT = "environment"
+    CONTEXT = "context"
+    SAVED = "saved"
+    """In the file that this page writes."""
+
+
+class EnvironmentVariable(Wire):
+    """`value` of a secret is None: it is never sent; `is_set` tells whether there is one."""
+
+    name: str
+    meaning: str
+    default: str | None = None
+    value: str | None = None
+    is_set: bool
+    secret: bool
+    origin: Origin
+    editable: bool
+    needs_restart: bool
+    """Whether workers have to be restarted for a new value to count."""
+
+
+class EnvironmentPage(Wire):
+    file: str
+    variables: tuple[EnvironmentVariable, ...]
+    restart_wanted: tuple[str, ...] = ()
+    """Workers, by key, that began before the file was written last."""
+
+
+class FindingResult(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+class Finding(Wire):
+    """`evidence` is what was seen; `remedy` the next step where it is not well; `fix` what a button can do about it."""
+
+    name: str
+    result: FindingResult
+    evidence: str
+    remedy: str | None = None
+    fix: str | None = None
+
+
+class DoctorReport(Wire):
+    at: Timestamp
+    findings: tuple[Finding, ...]
+
+
+class ProxyModel(Wire):
+    """A configured endpoint of a LiteLLM; secrets in `params` are masked."""
+
+    model_name: str
+    params: JsonObject
+    calls: int = 0
+    errors: int = 0
+    average_ms: float | None = None
+
+
+class ProxyStatus(Wire):
+    """A LiteLLM beside a worker (`owner` is `worker/QUEUE`) or the control plane (`server`)."""
+
+    owner: str
+    state: Literal["running", "starting", "stopped", "failed"]
+    reason: str | None = None
+    url: str | None = None
+    pid: int | None = None
+    memory: int | None = None
+    started_at: Timestamp | None = None
+    restarts: int = 0
+    healthy: bool | None = None
+    models: tuple[ProxyModel, ...] = ()
+    actions: tuple[Literal["start", "stop", "restart"], ...] = ()
+    log: str | None = None
