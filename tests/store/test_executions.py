@@ -112,7 +112,8 @@ async def test_lists_are_filtered_newest_first(database: Database) -> None:
     ]
     async with database.reading() as connection:
         for filters, expected in cases:
-            found = await executions.list_(connection, **filters)
+            page = {name: filters.pop(name) for name in ("skip", "limit") if name in filters}
+            found = await executions.list_(connection, executions.Filter(**filters), **page)
             assert list(found) == [made.execution for made in expected], filters
         counts = await executions.count_by_status(connection, QueueId("q1"))
     assert counts == {Status.COMPLETED: 1, Status.PENDING: 1}
