@@ -34,6 +34,7 @@ from .contact import ControlPlane
 from .door import Names, Sessions
 from .forward import Forward
 from .live import LiveView
+from .logs import Logs
 from .pages import Pages
 from .parts import Parts
 from .pool import Pool
@@ -121,16 +122,17 @@ async def _serve(start: Start) -> None:
 
 
 def _parts(start: Start, listener: socket.socket, secret: str) -> Parts:
-    plane = ControlPlane(start.target)
+    plane, over = ControlPlane(start.target), asyncio.Event()
     return Parts(
         paths=start.paths,
         names=Names(listener.getsockname()[1], (*start.settings.allowed_hosts, start.settings.host.lower())),
         sessions=Sessions(secret),
         plane=plane,
         forward=Forward(start.target),
-        live=LiveView(start.paths, plane),
+        live=LiveView(start.paths, plane, over),
         pool=Pool(start.paths),
         pages=Pages(),
+        logs=Logs(start.paths, over),
     )
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
@@ -41,6 +42,10 @@ class ControlPlane:
             await self.close()
             self._client, self._endpoint = ControlPlaneClient(endpoint.url, endpoint.key), endpoint
         return self._client
+
+    @asynccontextmanager
+    async def reached(self) -> AsyncGenerator[ControlPlaneClient]:
+        yield await self.client()
 
     async def close(self) -> None:
         if self._client is not None:

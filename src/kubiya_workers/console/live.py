@@ -33,13 +33,13 @@ class _Remote:
 class LiveView:
     """The present snapshot, kept current while somebody looks. `woken` makes the next one come at once."""
 
-    def __init__(self, paths: Paths, plane: ControlPlane) -> None:
+    def __init__(self, paths: Paths, plane: ControlPlane, over: asyncio.Event) -> None:
         self._paths = paths
         self._plane = plane
+        self._over = over
         self._wake = asyncio.Event()
         self._changed = asyncio.Condition()
         self._watchers = 0
-        self._over = False
         self._remote = _Remote()
         self.contacts = Contacts(plane, on_change=self._wake.set)
         self.now: Live | None = None
@@ -70,9 +70,9 @@ class LiveView:
         self._wake.set()
         told: Live | None = None
         try:
-            while not self._over:
+            while not self._over.is_set():
                 fresh = await self._next(told)
-                if self._over:
+                if self._over.is_set():
                     return
                 yield fresh
                 told = fresh or told
@@ -84,16 +84,20 @@ class LiveView:
 
     def close(self) -> None:
         """End all that follow."""
-        self._over = True
-        self._wake.set()
+        self._over.set()
         asyncio.get_running_loop().create_task(self._tell())
 
     async def _next(self, told: Live | None) -> Live | None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KEEP_ALIVE_S), self._changed:
-                await self._changed.wait_for(lambda: self._over or (self.now is not None and self.now is not told))
+                await self._changed.wait_for(
+                    lambda: self._over.is_set() or (self.now is not None and self.now is not told)
+                )
                 return self.now
         return None
+
+    def _is_told(self, told: Live | None) -> bool:
+        return self.now is None or self.now is told
 
     async def _look(self) -> None:
         here = await pool.here(self._paths)

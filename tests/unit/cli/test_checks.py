@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kubiya_workers.cli import checks
-from kubiya_workers.cli.checks import Result
+from kubiya_workers.console import machine as checks
+from kubiya_workers.contracts.console import FindingResult as Result
 
 from .conftest import Kubiya
 from .fake_api import FakeApi

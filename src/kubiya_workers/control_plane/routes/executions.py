@@ -19,6 +19,7 @@ from kubiya_workers.contracts.executions import (
 )
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.tools import Workspace
+from kubiya_workers.contracts.wire import zoned
 
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
 from ..services import queues
@@ -45,15 +46,10 @@ async def _wanted(
         execution_type=execution_type,
         queue_id=worker_queue_id,
         worker_id=worker_id,
-        since=_zoned(since),
-        until=_zoned(until),
+        since=zoned(since),
+        until=zoned(until),
         text=text,
     )
-
-
-def _zoned(moment: datetime | None) -> datetime | None:
-    """A moment without a zone is one of UTC, as everywhere on the wire."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 Wanted = Annotated[Filter, Depends(_wanted)]
@@ -96,7 +92,7 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
     @routes.get("/executions/activity")
     async def activity(caller: Client, minutes: Annotated[int, Query(ge=1, le=1440)] = 60) -> list[Minute]:
         """What happened to executions in each of the last minutes, the present one last."""
-        return await executions.activity(minutes, datetime.now(UTC))
+        return list(await executions.activity(minutes, datetime.now(UTC)))
 
     @routes.get("/executions/{execution_id}")
     async def get(execution_id: ExecutionId, caller: Anyone) -> Execution:

@@ -176,9 +176,9 @@ def check(wish: Wish) -> None:
     Raises:
         BadSetting: one of them cannot be used.
     """
-    source = Source({**Source.of_process().environ, **wish.env})
+    source = Source.of_process().with_(wish.env)
     stand_in = {v.CONTROL_PLANE_URL.name: "http://127.0.0.1", v.API_KEY.name: "-"}
-    WorkerSettings.of(Source({**stand_in, **source.environ}), queue=wish.queue)
+    WorkerSettings.of(replace(source, environ={**stand_in, **source.environ}), queue=wish.queue)
     ConsoleSettings.of(source)
 
 
@@ -258,7 +258,7 @@ def _spec(known: ClientSettings, wish: Wish, url: str, key: str, python: Path) -
 @asynccontextmanager
 async def _web_interface(paths: Paths, spec: LocalWorker) -> AsyncGenerator[None]:
     """It runs beside the worker, which does not wait for it; its address is said once it is known."""
-    source = Source({**Source.of_process().environ, **spec.env})
+    source = Source.of_process().with_(spec.env)
     async with console.beside(paths, source, spec):
         saying = asyncio.create_task(_say_address(paths, source), name="web-interface-address")
         try:
