@@ -97,13 +97,15 @@ class Contacts:
         old, there = self.connection, contact.error is None
         state = ConnectionState.CONNECTED if there else ConnectionState.LOST
         if state is not old.state:
-            say = log.info if there else log.warning
-            say("Control plane answers" if there else "Control plane does not answer", reason=contact.error)
+            if there:
+                log.info("Control plane answers", url=self._url())
+            else:
+                log.warning("Control plane does not answer", reason=contact.error)
         back = there and self._was_there and old.state is ConnectionState.LOST
         self._was_there = self._was_there or there
         self.connection = old.model_copy(
             update={
-                "url": self._plane.target.url if self._plane.target.embedded is False else self._url(),
+                "url": self._url(),
                 "state": state,
                 "since": contact.at if state is not old.state else old.since,
                 "version": self._health.version if self._health else None,

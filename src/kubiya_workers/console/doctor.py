@@ -3,7 +3,7 @@
 import asyncio
 import platform
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -135,8 +135,6 @@ def secrets_of(known: ClientSettings, source: Source) -> list[str]:
     """What must be in nothing that leaves this machine."""
     found = [source.text_of(variable.name) for variable in variables.ALL if variable.secret]
     found.append(known.key or "")
-    try:
+    with suppress(OSError):
         found.append(known.paths.credentials.read_text().strip())
-    except OSError:
-        pass
     return [value for value in found if value]

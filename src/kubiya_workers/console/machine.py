@@ -107,7 +107,7 @@ def environments(paths: Paths) -> Iterator[Finding]:
             yield Finding(name=name, result=Result.OK, evidence=f"{python} is there")
         else:
             remedy = f"kubiya worker restart --queue-id={queue} makes it anew"
-            yield Finding(name=name, result=Result.FAIL, evidence=f"there is no {python}", remedy=remedy)
+            yield Finding(name=name, result=Result.WARN, evidence=f"there is no {python}", remedy=remedy)
 
 
 def _web_interface(known: ClientSettings, source: Source) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ from kubiya_workers.settings.source import BadSetting, Source
 
 from . import signin
 from . import state as files
-from .guard import members
+from .guard import is_running
 from .locks import FileLock
 from .spec import LocalWorker
 from .upkeep.restarts import HEALTHY_S, wait_before
@@ -70,7 +70,7 @@ def status(paths: Paths) -> ConsoleState | None:
         state = ConsoleState.model_validate_json(paths.console_state.read_bytes())
     except (OSError, ValidationError):
         return None
-    return state if state.pid in members(state.pid, state.process_start) else None
+    return state if is_running(state.pid, state.process_start) else None
 
 
 def address(state: ConsoleState) -> str:

@@ -29,6 +29,7 @@ from kubiya_workers.contracts.events import (
     StatusChanged,
 )
 from kubiya_workers.contracts.executions import (
+    SORTS,
     ApprovalAnswer,
     Execution,
     ExecutionPatch,
@@ -221,8 +222,8 @@ class Executions:
             Invalid: there is no sorting by that.
         """
         column = sort.removeprefix("-")
-        if column not in store.SORTS:
-            raise Invalid(f"executions are not sorted by {column!r}; by one of: {', '.join(store.SORTS)}")
+        if column not in SORTS:
+            raise Invalid(f"executions are not sorted by {column!r}; by one of: {', '.join(SORTS)}")
         down = sort.startswith("-")
         async with self._database.reading() as connection:
             found = await store.list_(connection, wanted, sort=column, descending=down, skip=skip, limit=limit)

@@ -108,16 +108,6 @@ class Filter:
     text: str | None = None
 
 
-SORTS: Mapping[str, sa.ColumnElement[Any]] = {
-    "created_at": executions.c.created_at,
-    "started_at": executions.c.started_at,
-    "completed_at": executions.c.completed_at,
-    "status": executions.c.status,
-    "agent": executions.c.entity_name,
-}
-"""What a list may be sorted by."""
-
-
 async def list_(
     connection: AsyncConnection,
     wanted: Filter | None = None,
@@ -127,8 +117,8 @@ async def list_(
     skip: int = 0,
     limit: int | None = None,
 ) -> Sequence[Execution]:
-    """Newest first, unless sorted otherwise; `limit` None means all."""
-    column = SORTS[sort]
+    """Newest first, unless sorted otherwise, by one of `contracts.executions.SORTS`; `limit` None means all."""
+    column = executions.c["entity_name" if sort == "agent" else sort]
     order = (column.desc() if descending else column.asc(), executions.c.created_at.desc(), executions.c.id)
     query = sa.select(*SHOWN).order_by(*order).offset(skip).limit(limit).where(*_conditions(wanted or Filter()))
     return [as_shown(row) for row in (await connection.execute(query)).mappings()]
