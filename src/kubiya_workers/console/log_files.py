@@ -216,8 +216,12 @@ def _block_before(descriptor: int, end: int) -> list[_Line]:
             length *= 4  # one line is longer than this
             continue
         lines = list(_lines(data[cut:], start + cut))
-        first = next((number for number, line in enumerate(lines) if line.is_head), 0)
-        return lines if start == 0 else lines[first:]
+        first = next((number for number, line in enumerate(lines) if line.is_head), None)
+        if start == 0 or (first is None and length >= _LONGEST):
+            return lines
+        if first is not None:
+            return lines[first:]
+        length *= 4  # a record is longer than this, or the log has none
 
 
 def _block_after(descriptor: int, start: int, size: int) -> Iterator[_Line]:
