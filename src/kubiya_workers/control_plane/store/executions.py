@@ -17,7 +17,7 @@ from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import JsonObject
 
-from .dialects import without_nul
+from .dialects import minute_text, without_nul
 from .errors import taken
 from .tables import executions
 
@@ -158,11 +158,11 @@ async def activity(connection: AsyncConnection, since: datetime) -> Mapping[date
         ("failed", executions.c.completed_at, Status.FAILED),
     )
     for name, moment, status in counted:
-        minute = sa.extract("epoch", moment) - sa.extract("second", moment)  # the same in every zone of a session
+        minute = minute_text(connection, moment)
         query = sa.select(minute, sa.func.count()).where(moment >= since).group_by(minute)
         query = query if status is None else query.where(executions.c.status == status.value)
         for at, number in await connection.execute(query):
-            found.setdefault(datetime.fromtimestamp(round(at), UTC), {})[name] = number
+            found.setdefault(datetime.fromisoformat(f"{at}+00:00"), {})[name] = number
     return found
 
 
