@@ -42,6 +42,7 @@ class Machine:
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "KUBIYA_SERVER_PORT": "",
+            "KUBIYA_WEBUI": "false",  # one process more for each: it is on in the tests that are about it
             **self.environ,
         }
 

@@ -112,10 +112,62 @@ async def test_lists_are_filtered_newest_first(database: Database) -> None:
     ]
     async with database.reading() as connection:
         for filters, expected in cases:
-            found = await executions.list_(connection, **filters)
+            page = {name: filters.pop(name) for name in ("skip", "limit") if name in filters}
+            found = await executions.list_(connection, executions.Filter(**filters), **page)
             assert list(found) == [made.execution for made in expected], filters
         counts = await executions.count_by_status(connection, QueueId("q1"))
     assert counts == {Status.COMPLETED: 1, Status.PENDING: 1}
+
+
+async def test_lists_are_searched_sorted_and_counted(database: Database) -> None:
+    early = run(0, entity_name="b", response="100% of it", worker_id="w1")
+    late = run(10, entity_name="a", error_message="No such FILE", worker_id="w2", status=Status.FAILED)
+    await store(database, early, late)
+    wanted: list[tuple[dict[str, Any], list[StoredRun]]] = [
+        ({"text": "no such file"}, [late]),
+        ({"text": "0% OF"}, [early]),
+        ({"text": "%"}, [early]),
+        ({"text": "run `ls`"}, [late, early]),
+        ({"text": early.execution.id}, [early]),
+        ({"worker_id": "w2"}, [late]),
+        ({"since": NOW + timedelta(minutes=1)}, [late]),
+        ({"until": NOW + timedelta(minutes=10)}, [early]),
+        ({"since": NOW, "until": NOW}, []),
+    ]
+    async with database.reading() as connection:
+        for filters, expected in wanted:
+            chosen = executions.Filter(**filters)
+            found = await executions.list_(connection, chosen)
+            assert list(found) == [made.execution for made in expected], filters
+            assert await executions.count(connection, chosen) == len(expected)
+        for sort, down, expected in (
+            ("created_at", False, [early, late]),
+            ("agent", False, [late, early]),
+            ("agent", True, [early, late]),
+            ("status", False, [late, early]),
+        ):
+            found = await executions.list_(connection, sort=sort, descending=down)
+            assert list(found) == [made.execution for made in expected], (sort, down)
+
+
+async def test_activity_is_counted_by_the_minute(database: Database) -> None:
+    at = NOW.replace(second=0)
+    ended = at + timedelta(minutes=2, seconds=59, microseconds=999_999)
+    await store(
+        database,
+        run(0),
+        run(0, status=Status.COMPLETED, completed_at=ended),
+        run(1, status=Status.FAILED, completed_at=at + timedelta(minutes=2)),
+        run(1, status=Status.CANCELLED, completed_at=ended),
+        run(-60),
+    )
+    async with database.reading() as connection:
+        counted = await executions.activity(connection, at)
+    assert counted == {
+        at: {"started": 2},
+        at + timedelta(minutes=1): {"started": 2},
+        at + timedelta(minutes=2): {"completed": 1, "failed": 1},
+    }
 
 
 async def test_a_locked_status_is_not_changed_by_others(database: Database) -> None:

@@ -29,10 +29,10 @@ from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.gateway.config import upstreams_of
+from kubiya_workers.launchers.serving.server import address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
-from .http_server import served
 from .lifetime import Temporal
 from .meter import CallMeter
 
@@ -97,7 +97,7 @@ async def control_plane(
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
         await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
-        yield Running(_url(settings.host, listener), reached.host or "", first.created)
+        yield Running(address(settings.host, listener), reached.host or "", first.created)
 
 
 def _collector() -> Collector:
@@ -114,9 +114,3 @@ async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSe
 def _for_workers(settings: TemporalSettings) -> TemporalAddress:
     assert settings.host is not None  # known since it was reached
     return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls)
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    """The address for users on this machine; one that stands for all addresses is reached on loopback."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"

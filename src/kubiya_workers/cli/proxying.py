@@ -60,7 +60,7 @@ def chosen(
     if enable_local_proxy or file is not None or text is not None:
         config = _configured(_FLAGS, enable_local_proxy, file, text, source)
         return Gateway(_written(config, known, queue))
-    if source.environ.get(v.ENABLE_LOCAL_PROXY.name, "").strip():
+    if source.text_of(v.ENABLE_LOCAL_PROXY.name):
         return Gateway(_of_environment(known, queue, source))
     if known.own_gateway:
         return Gateway()
@@ -87,7 +87,7 @@ async def of_queue(known: ClientSettings, cp: ControlPlaneClient, queue: str) ->
     if config is None:
         return None
     text = config if isinstance(config, str) else json.dumps(config)
-    checked = parsed(text, origin, Source.of_process().environ)
+    checked = parsed(text, origin, Source.of_process().everything)
     return checked.written(known.paths.upkeep(queue), _QUEUE_FILE)
 
 
@@ -135,7 +135,7 @@ def _configured(words: _Words, enabled: bool, file: Path | None, text: str | Non
     if file is not None and text is not None:
         raise BadSetting(f"{words.file} and {words.text} contradict each other: give one of them")
     if file is not None:
-        return read(file, source.environ)
+        return read(file, source.everything)
     if text is not None:
-        return parsed(text, words.text, source.environ)
+        return parsed(text, words.text, source.everything)
     raise BadSetting(f"{words.switch} needs a configuration: {words.file} or {words.text}")

@@ -76,7 +76,7 @@ def _start(options: argparse.Namespace) -> Start:
     source = Source.of_process()
     settings = ServerSettings.of(source, host=options.host, port=options.port, llm_config=options.llm_config)
     state.prepare(settings.paths)
-    exact = options.port is not None or bool(source.environ.get(v.SERVER_PORT.name))
+    exact = options.port is not None or bool(source.text_of(v.SERVER_PORT.name))
     return Start(settings, options.mode, exact, options.report_fd, options.lock_fd)
 
 
@@ -174,7 +174,7 @@ async def _models(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Conf
         return
     from kubiya_workers.launchers.litellm import for_gateway  # most control planes need none of it
 
-    config = for_gateway.configured(settings.gateway, Source.of_process().environ)
+    config = for_gateway.configured(settings.gateway, Source.of_process().everything)
     if config is None:
         yield None
     elif for_gateway.is_plain(config):

@@ -9,6 +9,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queue": ("kubiya_workers.cli.commands.queue:group", "Queues that workers poll."),
     "environment": ("kubiya_workers.cli.commands.environment:group", "Variables and queues that belong together."),
     "worker": ("kubiya_workers.cli.commands.worker:group", "Start workers, and see those that run."),
+    "ui": ("kubiya_workers.cli.commands.ui:command", "Open the web interface of this machine's workers."),
     "server": ("kubiya_workers.cli.commands.server:group", "The control plane of this machine."),
     "usage": ("kubiya_workers.cli.commands.usage:command", "What model calls used and cost."),
     "key": ("kubiya_workers.cli.commands.key:group", "Keys to the control plane."),

@@ -1,10 +1,12 @@
 """Executions: read, steer and follow them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 
 import httpx
 from pydantic import BaseModel, TypeAdapter
 
+from kubiya_workers.contracts.console import Minute
 from kubiya_workers.contracts.events import Delta, Fact, Marker
 from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, Status, UserInput
 from kubiya_workers.contracts.tools import Workspace
@@ -15,6 +17,7 @@ from .paths import part
 from .sse import follow
 
 _ONE = TypeAdapter(Execution)
+_MINUTES = TypeAdapter(list[Minute])
 _MANY = TypeAdapter(list[Execution])
 _WORKSPACE = TypeAdapter(Workspace)
 
@@ -24,11 +27,37 @@ class Executions:
         self._connection = connection
 
     async def list(
-        self, *, status: Status | None = None, agent: str | None = None, skip: int = 0, limit: int = 50
+        self,
+        *,
+        status: Status | None = None,
+        agent: str | None = None,
+        queue: str | None = None,
+        worker: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        text: str | None = None,
+        sort: str | None = None,
+        skip: int = 0,
+        limit: int = 50,
     ) -> list[Execution]:
-        """Newest first."""
-        query = {"status": status and status.value, "agent_id": agent, "skip": skip, "limit": limit}
+        """Newest first, unless `sort` names a column, after a `-` for descending."""
+        query = {
+            "status": status and status.value,
+            "agent_id": agent,
+            "worker_queue_id": queue,
+            "worker_id": worker,
+            "since": since and since.isoformat(),
+            "until": until and until.isoformat(),
+            "text": text,
+            "sort": sort,
+            "skip": skip,
+            "limit": limit,
+        }
         return await self._connection.get("/executions", _MANY, query)
+
+    async def activity(self, *, minutes: int = 60) -> Sequence[Minute]:
+        """What happened in each of the last minutes, the newest last."""
+        return await self._connection.get("/executions/activity", _MINUTES, {"minutes": minutes})
 
     async def get(self, execution: str) -> Execution:
         return await self._connection.get(f"/executions/{part(execution)}", _ONE)

@@ -65,6 +65,10 @@ def advance(old: Status, new: Status) -> Status:
     return new
 
 
+SORTS = ("created_at", "started_at", "completed_at", "status", "agent")
+"""What a list of executions may be sorted by; descending after a `-`."""
+
+
 class Execution(Wire):
     id: ExecutionId
     execution_id: ExecutionId

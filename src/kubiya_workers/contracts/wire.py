@@ -13,6 +13,11 @@ def _zoned(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def zoned(value: datetime | None) -> datetime | None:
+    """A moment that was given without a zone is one of UTC, as everywhere on the wire."""
+    return None if value is None else _zoned(value)
+
+
 Timestamp = Annotated[datetime, AfterValidator(_zoned)]
 """RFC 3339 on the wire, always UTC; a value without a zone is taken as UTC."""
 

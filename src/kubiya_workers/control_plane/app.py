@@ -7,8 +7,9 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from kubiya_workers import __version__
+from kubiya_workers.launchers.serving import problems
 
-from . import health, problems
+from . import health
 from .deps import Anyone, ControlPlane
 from .metrics.requests import Measured
 from .routes import agents, environments, keys, metrics, models, objects, queues, skills, usage, workers

@@ -87,7 +87,7 @@ def _through(entry: Mapping[str, Any]) -> Named:
 def _value(text: str | None) -> str:
     """A value of the configuration, from the environment where it refers to that."""
     if text is not None and text.startswith(_REFERENCE):
-        return Source.of_process().environ.get(text.removeprefix(_REFERENCE), "")
+        return Source.of_process().text_of(text.removeprefix(_REFERENCE))
     return text or ""
 
 

@@ -38,7 +38,7 @@ async def give_birth(
     Raises:
         BadSetting, Refusal: what the server reported, or, when it died without a word, the end of its log.
     """
-    log = files.open_log(settings.paths)
+    log = files.open_log(settings.paths.server_log)
     try:
         since = os.fstat(log).st_size
         report = await _run(settings, mode, lock, log, words)

@@ -77,9 +77,12 @@ def clear(paths: Paths) -> None:
         paths.server_state.unlink(missing_ok=True)
 
 
-def open_log(paths: Paths) -> int:
-    """A descriptor that appends to the server's log; a log that has grown large is set aside first."""
-    log = paths.server_log
+def open_log(log: Path) -> int:
+    """A descriptor that appends to a log; one that has grown large is set aside first.
+
+    Raises:
+        BadSetting: it cannot be written.
+    """
     try:
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.replace(log.with_name(log.name + ".1"))

@@ -118,3 +118,32 @@ class Paths:
     def pause(self, queue: str) -> Path:
         """There while the worker of this queue is to take nothing: `contracts.pool.Pause`."""
         return self.upkeep(queue) / "pause.json"
+
+    @property
+    def console(self) -> Path:
+        """What the web interface of this machine's workers keeps."""
+        return self.home / "console"
+
+    @property
+    def console_state(self) -> Path:
+        """Where the running web interface says its pid, its address and how to be let in, mode 0600."""
+        return self.console / "console.json"
+
+    @property
+    def console_lock(self) -> Path:
+        """Held by the one running web interface of this home."""
+        return self.console / "console.lock"
+
+    @property
+    def console_users(self) -> Path:
+        """Held, shared, by each keeper of a worker, and whoever else wants the web interface to stay."""
+        return self.console / "users.lock"
+
+    @property
+    def console_log(self) -> Path:
+        return self.console / "console.log"
+
+    @property
+    def saved_environment(self) -> Path:
+        """Variables that were set in the web interface, mode 0600: the environment wins over it."""
+        return self.home / "environment.json"

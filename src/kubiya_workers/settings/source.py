@@ -1,10 +1,12 @@
-"""Where a setting's value comes from: a flag, the environment, or its default, in this order."""
+"""Where a setting's value comes from: a flag, the environment, what was saved, or its default, in this order."""
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
+
+from . import saved as files
 
 T = TypeVar("T")
 
@@ -30,13 +32,31 @@ class Variable(Generic[T]):
 
 @dataclass(frozen=True)
 class Source:
-    """The environment that a process was started with."""
+    """The environment that a process was started with, and what was saved for all processes of its home.
+
+    What was saved is no part of `environ`, which children inherit: a newer value would not reach them.
+    """
 
     environ: Mapping[str, str]
+    saved: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @classmethod
     def of_process(cls) -> "Source":
-        return cls(dict(os.environ))
+        environ = dict(os.environ)
+        return cls(environ, files.read(files.file_of(environ)))
+
+    def with_(self, more: Mapping[str, str]) -> "Source":
+        """The same with these variables on top of its environment."""
+        return replace(self, environ={**self.environ, **more})
+
+    @property
+    def everything(self) -> dict[str, str]:
+        """The environment, and what was saved where it says nothing."""
+        return {**self.saved, **{name: value for name, value in self.environ.items() if value.strip()}}
+
+    def text_of(self, name: str) -> str:
+        """The text in force; empty where nothing is set."""
+        return self.environ.get(name, "").strip() or self.saved.get(name, "").strip()
 
     def get(self, variable: Variable[T], flag: T | None = None) -> T:
         """The value in force.
@@ -46,7 +66,7 @@ class Source:
         """
         if flag is not None:
             return flag
-        text = self.environ.get(variable.name, "").strip()
+        text = self.text_of(variable.name)
         if not text:
             return variable.default
         try:

@@ -69,6 +69,17 @@ PROXY_CONFIG_JSON = Variable("KUBIYA_PROXY_CONFIG_JSON", "The same, as text.", "
 LITELLM_API_BASE = Variable("LITELLM_API_BASE", "A gateway of your own for a worker's model calls.", "", url)
 LITELLM_API_KEY = Variable("LITELLM_API_KEY", "The key for LITELLM_API_BASE.", "", text, secret=True)
 LITELLM_MODEL = Variable("KUBIYA_LITELLM_MODEL", "The model at LITELLM_API_BASE for runs that name none.", "", text)
+WEBUI = Variable("KUBIYA_WEBUI", "Serve the web interface beside the workers of this machine.", True, flag)
+WEBUI_PORT = Variable(
+    "KUBIYA_WEBUI_PORT", "The port of the web interface; the next free one when taken.", 8088, whole(0, 65_535)
+)
+WEBUI_HOST = Variable("KUBIYA_WEBUI_HOST", "The address that the web interface listens on.", "127.0.0.1", text)
+WEBUI_ALLOWED_HOSTS = Variable(
+    "KUBIYA_WEBUI_ALLOWED_HOSTS",
+    "Names, separated by commas, by which the web interface is reached besides those of loopback.",
+    "",
+    text,
+)
 READY_FD = Variable(
     "KUBIYA_READY_FD", "A descriptor to say on that a worker is ready; set by what starts it.", -1, whole(-1, 1 << 20)
 )
@@ -183,6 +194,10 @@ ALL: tuple[AnyVariable, ...] = (
     LITELLM_API_BASE,
     LITELLM_API_KEY,
     LITELLM_MODEL,
+    WEBUI,
+    WEBUI_PORT,
+    WEBUI_HOST,
+    WEBUI_ALLOWED_HOSTS,
     READY_FD,
     LOG_FILE,
     MODEL,

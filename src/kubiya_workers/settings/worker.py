@@ -67,7 +67,7 @@ class WorkerSettings:
             url=url or "",
             key=key,
             hostname=source.get(v.WORKER_HOSTNAME) or socket.gethostname(),
-            heartbeat_interval=source.get(v.HEARTBEAT_INTERVAL) if source.environ.get("HEARTBEAT_INTERVAL") else None,
+            heartbeat_interval=source.get(v.HEARTBEAT_INTERVAL) if source.text_of(v.HEARTBEAT_INTERVAL.name) else None,
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),
             max_activities=source.get(v.MAX_CONCURRENT_ACTIVITIES),

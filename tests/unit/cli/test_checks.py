@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kubiya_workers.cli import checks
-from kubiya_workers.cli.checks import Result
+from kubiya_workers.console import machine as checks
+from kubiya_workers.contracts.console import FindingResult as Result
 
 from .conftest import Kubiya
 from .fake_api import FakeApi
@@ -46,6 +46,7 @@ def test_a_healthy_control_plane(api: FakeApi, kubiya: Kubiya, capsys: pytest.Ca
         "GET /health": (200, health),
         "GET /livez": (200, {}),
         "GET /api/v1/agents": (200, []),
+        "GET /api/v1/models": (200, [MODEL]),
         "GET /api/v1/models/default": (200, MODEL),
     }
     assert kubiya("doctor", "-o", "json") == 0

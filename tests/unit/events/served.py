@@ -18,11 +18,11 @@ from kubiya_workers.contracts.errors import Unauthorized
 from kubiya_workers.contracts.events import Delta, Fact
 from kubiya_workers.contracts.ids import ExecutionId, KeyId, WorkerId
 from kubiya_workers.contracts.keys import Caller, Scope
-from kubiya_workers.control_plane import problems
 from kubiya_workers.control_plane.events.hub import Hub
 from kubiya_workers.control_plane.events.log import EventLog
 from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.store.database import Database
+from kubiya_workers.launchers.serving import problems
 
 WORKER = Caller(key_id=KeyId("k"), name="w", scope=Scope.WORKER, worker_id=WorkerId("w"))
 

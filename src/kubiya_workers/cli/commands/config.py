@@ -58,13 +58,15 @@ def _row(variable: variables.AnyVariable, source: Source, context: str, values: 
 def _in_force(variable: variables.AnyVariable, source: Source) -> tuple[str, str]:
     """The value as it may be shown, and where it comes from."""
     name = _name_used(variable, source)
-    text = source.environ.get(name, "").strip()
+    text = source.text_of(name)
     if not text:
         return variable.shown_default or str(variable.default), "default"
     try:
         value = source.get(_named(variable, name))
     except BadSetting as error:
         return str(error), "invalid"
+    if not source.environ.get(name, "").strip():
+        return _shown(variable, text, str(value)), "saved"
     return _shown(variable, text, str(value)), "environment" if name == variable.name else f"environment ({name})"
 
 

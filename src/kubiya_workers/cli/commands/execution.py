@@ -1,12 +1,13 @@
 """`kubiya execution`."""
 
 import contextlib
+from datetime import datetime
 
 import click
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.events import Done, HistoryComplete
-from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, Status
+from kubiya_workers.contracts.executions import SORTS, ApprovalAnswer, Execution, Status
 
 from .. import talk
 from ..ages import age, duration
@@ -18,7 +19,9 @@ from ..render.renderer import Renderer
 from ..render.screen import screen
 from ..render.text import TextRenderer
 from .paging import paged
+from .words import moment
 
+_SORTS = [f"{way}{column}" for column in SORTS for way in ("", "-")]
 _HEADS = ("ID", "STATUS", "AGENT", "AGE", "PROMPT")
 
 
@@ -36,12 +39,47 @@ def group() -> None:
 @group.command("list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only runs in this state.")
 @click.option("--agent", help="Only runs of this agent, by id.")
+@click.option("--queue-id", "--queue", "queue", help="Only runs of this queue.")
+@click.option("--worker", help="Only runs of this worker, by id.")
+@click.option("--since", callback=moment, help="Only newer ones: 10m, 2h, or a moment (RFC 3339).")
+@click.option("--until", callback=moment, help="Only older ones; said in the same ways.")
+@click.option("--text", help="Only runs with this in prompt, answer, error or id.")
+@click.option("--sort", type=click.Choice(_SORTS), help="By what, after a - for descending; newest first without it.")
 @paged
 @output_option
-def list_(output: Format, status: str | None, agent: str | None, skip: int, limit: int) -> None:
-    """List runs, newest first."""
-    wanted = Status(status) if status else None
-    found = ask(lambda cp: cp.executions.list(status=wanted, agent=agent, skip=skip, limit=limit))
+def list_(
+    output: Format,
+    status: str | None,
+    agent: str | None,
+    queue: str | None,
+    worker: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    text: str | None,
+    sort: str | None,
+    skip: int,
+    limit: int,
+) -> None:
+    """List runs, newest first.
+
+    \b
+    kubiya execution list --status failed --since 2h
+    kubiya execution list --queue-id=my-queue --text 'git log' --sort=-completed_at
+    """
+    found = ask(
+        lambda cp: cp.executions.list(
+            status=Status(status) if status else None,
+            agent=agent,
+            queue=queue,
+            worker=worker,
+            since=since,
+            until=until,
+            text=text,
+            sort=sort,
+            skip=skip,
+            limit=limit,
+        )
+    )
     show_list(found, output, _HEADS, _row, none="No executions.")
 
 

@@ -1,6 +1,7 @@
 """What people type as values: files, names, pairs."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,8 +9,11 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from kubiya_workers.contracts.ids import NAME_RULE, is_safe_name
+from kubiya_workers.settings.quantities import duration
 
 M = TypeVar("M", bound=BaseModel)
+
+_AGO = duration(1, 3_650 * 86_400)
 
 
 def pairs(words: Iterable[str], option: str) -> dict[str, str]:
@@ -32,6 +36,21 @@ def queue_name(context: click.Context, parameter: click.Parameter, value: str | 
     if value is not None and not is_safe_name(value):
         raise click.BadParameter(f"{value!r} cannot name a queue: {NAME_RULE}.")
     return value
+
+
+def moment(_: click.Context, __: click.Parameter, word: str | None) -> datetime | None:
+    """A time ago, or a moment; one without a zone is of this machine's."""
+    if word is None:
+        return None
+    try:
+        return datetime.now(UTC) - timedelta(seconds=_AGO(word))
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(word)
+    except ValueError:
+        raise click.BadParameter(f"{word!r} is neither a time ago (10m, 2h) nor a moment (RFC 3339).") from None
+    return found if found.tzinfo else found.astimezone()
 
 
 def from_file(path: Path, read: Callable[[str], Any]) -> Any:

@@ -1,9 +1,12 @@
 """Executions over HTTP: submit, read, steer. Their event streams are in `streams`."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 
+from kubiya_workers.contracts.console import Minute
 from kubiya_workers.contracts.executions import (
     ApprovalAnswer,
     Execution,
@@ -16,10 +19,41 @@ from kubiya_workers.contracts.executions import (
 )
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.tools import Workspace
+from kubiya_workers.contracts.wire import zoned
 
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
+from ..services import queues
 from ..services.executions import Executions
 from ..services.runs import plan
+from ..store.executions import Filter
+
+
+async def _wanted(
+    status: Status | None = None,
+    agent_id: str | None = None,
+    team_id: str | None = None,
+    execution_type: str | None = None,
+    worker_queue_id: str | None = None,
+    worker_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    text: Annotated[str | None, Query(max_length=1000)] = None,
+) -> Filter:
+    return Filter(
+        status=status,
+        agent_id=agent_id,
+        team_id=team_id,
+        execution_type=execution_type,
+        queue_id=worker_queue_id,
+        worker_id=worker_id,
+        since=zoned(since),
+        until=zoned(until),
+        text=text,
+    )
+
+
+Wanted = Annotated[Filter, Depends(_wanted)]
+"""Which executions a list is about; a queue is named by its id or its name."""
 
 
 def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after the other
@@ -44,20 +78,21 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
         plane: Plane,
         caller: Client,
         page: Paged,
-        status: Status | None = None,
-        agent_id: str | None = None,
-        team_id: str | None = None,
-        execution_type: str | None = None,
+        response: Response,
+        wanted: Wanted,
+        sort: str = "-created_at",
     ) -> list[Execution]:
-        found = await executions.list(
-            status=status,
-            agent_id=agent_id,
-            team_id=team_id,
-            execution_type=execution_type,
-            skip=page.skip,
-            limit=page.limit,
-        )
+        """A page of runs; `X-Total-Count` says how many there are on all pages."""
+        if wanted.queue_id is not None:
+            wanted = replace(wanted, queue_id=await queues.id_of(plane.database, wanted.queue_id))
+        found, total = await executions.list(wanted, sort=sort, skip=page.skip, limit=page.limit)
+        response.headers["X-Total-Count"] = str(total)
         return list(found)
+
+    @routes.get("/executions/activity")
+    async def activity(caller: Client, minutes: Annotated[int, Query(ge=1, le=1440)] = 60) -> list[Minute]:
+        """What happened to executions in each of the last minutes, the present one last."""
+        return list(await executions.activity(minutes, datetime.now(UTC)))
 
     @routes.get("/executions/{execution_id}")
     async def get(execution_id: ExecutionId, caller: Anyone) -> Execution:

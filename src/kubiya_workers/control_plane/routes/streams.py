@@ -30,13 +30,13 @@ from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.contracts.problems import Problem
 from kubiya_workers.contracts.wire import Wire
+from kubiya_workers.launchers.serving.problems import in_words, problem_of
 from kubiya_workers.observability import logs
 
 from ..auth import check_scope
 from ..deps import Anyone, ControlPlane, Plane, WorkerToken
 from ..events.cursor import Cursor
 from ..events.sse import Reader
-from ..problems import in_words, problem_of
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of one append."""

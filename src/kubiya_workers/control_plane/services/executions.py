@@ -11,7 +11,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts import activities as names
 from kubiya_workers.contracts.activities import ApprovalSignal
 from kubiya_workers.contracts.appends import Appended
+from kubiya_workers.contracts.console import Minute
 from kubiya_workers.contracts.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 from kubiya_workers.contracts.events import (
     Delta,
@@ -28,6 +29,7 @@ from kubiya_workers.contracts.events import (
     StatusChanged,
 )
 from kubiya_workers.contracts.executions import (
+    SORTS,
     ApprovalAnswer,
     Execution,
     ExecutionPatch,
@@ -49,6 +51,7 @@ from ..events.log import EventLog
 from ..store import executions as store
 from ..store import queues, usage, workers
 from ..store.database import Database
+from ..store.executions import Filter
 from . import waiting
 from .closing import closing_events, closing_values, without_secrets
 from .runs import Plan
@@ -212,9 +215,28 @@ class Executions:
             await store.update(connection, execution_id, execution_metadata=kept)
         return await self.get(execution_id)
 
-    async def list(self, **filters: Any) -> Sequence[Execution]:
+    async def list(self, wanted: Filter, *, sort: str, skip: int, limit: int) -> tuple[Sequence[Execution], int]:
+        """A page of those that are meant, and how many there are in all. `sort` is a column, descending after a `-`.
+
+        Raises:
+            Invalid: there is no sorting by that.
+        """
+        column = sort.removeprefix("-")
+        if column not in SORTS:
+            raise Invalid(f"executions are not sorted by {column!r}; by one of: {', '.join(SORTS)}")
+        down = sort.startswith("-")
         async with self._database.reading() as connection:
-            return await store.list_(connection, **filters)
+            found = await store.list_(connection, wanted, sort=column, descending=down, skip=skip, limit=limit)
+            whole = skip == 0 and len(found) < limit
+            return found, len(found) if whole else await store.count(connection, wanted)
+
+    async def activity(self, minutes: int, now: datetime) -> Sequence[Minute]:
+        """What happened in each of the last minutes, the present one last."""
+        last = now.replace(second=0, microsecond=0)
+        moments = [last - timedelta(minutes=ago) for ago in reversed(range(minutes))]
+        async with self._database.reading() as connection:
+            counted = await store.activity(connection, moments[0])
+        return [Minute(at=moment, **counted.get(moment, {})) for moment in moments]
 
     async def open_runs(self) -> Sequence[store.StoredRun]:
         async with self._database.reading() as connection:

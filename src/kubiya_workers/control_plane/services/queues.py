@@ -103,13 +103,21 @@ async def workers_of(database: Database, ref: str, *, live: bool | None, skip: i
         return await workers.list_(connection, queue_id=queue.id, live=live, skip=skip, limit=limit)
 
 
+async def id_of(database: Database, ref: str) -> str:
+    """The id of a queue that is named by id or name; what names none stays as it is: nothing is found under it."""
+    async with database.reading() as connection:
+        queue = await store.find(connection, ref)
+    return queue.id if queue else ref
+
+
 async def executions_of(
     database: Database, ref: str, *, status: Status | None, skip: int, limit: int
 ) -> Sequence[Execution]:
     """Newest first. Raises `NotFound`."""
     async with database.reading() as connection:
         queue = await find(connection, ref)
-        return await executions.list_(connection, queue_id=queue.id, status=status, skip=skip, limit=limit)
+        wanted = executions.Filter(queue_id=queue.id, status=status)
+        return await executions.list_(connection, wanted, skip=skip, limit=limit)
 
 
 async def config(database: Database, ref: str) -> JsonObject:
@@ -191,7 +199,7 @@ async def _is_stale(connection: AsyncConnection, queue: Queue, now: datetime) ->
     if limit is None or not await is_unused(connection, queue.id):
         return False
     last_worker = await workers.list_(connection, queue_id=queue.id, limit=1)
-    last_run = await executions.list_(connection, queue_id=queue.id, limit=1)
+    last_run = await executions.list_(connection, executions.Filter(queue_id=queue.id), limit=1)
     moments = [queue.updated_at, *(w.disconnected_at or w.last_heartbeat for w in last_worker)]
     moments += [run.updated_at for run in last_run]
     return now - max(moments) > limit

@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kubiya_workers.contracts.errors import Invalid
@@ -45,6 +45,14 @@ def _without_nul(value: Any) -> Any:
             return [_without_nul(item) for item in cast("list[Any]", value)]
         case _:
             return value
+
+
+def minute_text(connection: AsyncConnection, moment: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The minute of a moment in UTC, as "2026-01-02 03:04"."""
+    if connection.dialect.name == "sqlite":
+        return sa.func.substr(moment, 1, 16)  # as it is stored; SQLite's own functions round up to the next second
+    in_utc = sa.func.timezone(sa.literal_column("'UTC'"), moment)
+    return sa.func.to_char(in_utc, sa.literal_column("'YYYY-MM-DD HH24:MI'"))
 
 
 def sqlite_engine(path: Path, *, writer: bool) -> AsyncEngine:

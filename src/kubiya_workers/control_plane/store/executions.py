@@ -1,6 +1,6 @@
 """The statements of executions. Which change is allowed is the service's business, not theirs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict
@@ -17,7 +17,7 @@ from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import JsonObject
 
-from .dialects import without_nul
+from .dialects import minute_text, without_nul
 from .errors import taken
 from .tables import executions
 
@@ -93,29 +93,77 @@ async def update(connection: AsyncConnection, execution_id: ExecutionId, **chang
     await connection.execute(sa.update(executions).where(executions.c.id == execution_id).values(values))
 
 
+@dataclass(frozen=True)
+class Filter:
+    """Which executions are meant; None filters nothing. `text` is looked for in prompt, answer, error and id."""
+
+    status: str | None = None
+    agent_id: str | None = None
+    team_id: str | None = None
+    execution_type: str | None = None
+    queue_id: str | None = None
+    worker_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+
+
 async def list_(
     connection: AsyncConnection,
+    wanted: Filter | None = None,
     *,
-    status: str | None = None,
-    agent_id: str | None = None,
-    team_id: str | None = None,
-    execution_type: str | None = None,
-    queue_id: str | None = None,
+    sort: str = "created_at",
+    descending: bool = True,
     skip: int = 0,
     limit: int | None = None,
 ) -> Sequence[Execution]:
-    """Newest first; a filter that is None filters nothing, `limit` None means all."""
-    query = sa.select(*SHOWN).order_by(executions.c.created_at.desc(), executions.c.id).offset(skip).limit(limit)
-    wanted = {
-        executions.c.status: status,
-        executions.c.execution_type: execution_type,
-        executions.c.worker_queue_id: queue_id,
-    }
-    query = query.where(*(column == value for column, value in wanted.items() if value is not None))
-    for kind, entity_id in (("agent", agent_id), ("team", team_id)):
-        if entity_id is not None:
-            query = query.where(executions.c.execution_type == kind, executions.c.entity_id == entity_id)
+    """Newest first, unless sorted otherwise, by one of `contracts.executions.SORTS`; `limit` None means all."""
+    column = executions.c["entity_name" if sort == "agent" else sort]
+    order = (column.desc() if descending else column.asc(), executions.c.created_at.desc(), executions.c.id)
+    query = sa.select(*SHOWN).order_by(*order).offset(skip).limit(limit).where(*_conditions(wanted or Filter()))
     return [as_shown(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def count(connection: AsyncConnection, wanted: Filter) -> int:
+    query = sa.select(sa.func.count()).select_from(executions).where(*_conditions(wanted))
+    return (await connection.execute(query)).scalar_one()
+
+
+def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    equal = {
+        executions.c.status: wanted.status,
+        executions.c.execution_type: wanted.execution_type,
+        executions.c.worker_queue_id: wanted.queue_id,
+        executions.c.worker_id: wanted.worker_id,
+    }
+    yield from (column == value for column, value in equal.items() if value is not None)
+    for kind, entity_id in (("agent", wanted.agent_id), ("team", wanted.team_id)):
+        if entity_id is not None:
+            yield sa.and_(executions.c.execution_type == kind, executions.c.entity_id == entity_id)
+    if wanted.since is not None:
+        yield executions.c.created_at >= wanted.since
+    if wanted.until is not None:
+        yield executions.c.created_at < wanted.until
+    if wanted.text:
+        searched = (executions.c.prompt, executions.c.response, executions.c.error_message, executions.c.id)
+        yield sa.or_(*(column.icontains(without_nul(wanted.text), autoescape=True) for column in searched))
+
+
+async def activity(connection: AsyncConnection, since: datetime) -> Mapping[datetime, Mapping[str, int]]:
+    """How many executions were started, completed and failed in each minute since then; a minute without is absent."""
+    found: dict[datetime, dict[str, int]] = {}
+    counted = (
+        ("started", executions.c.created_at, None),
+        ("completed", executions.c.completed_at, Status.COMPLETED),
+        ("failed", executions.c.completed_at, Status.FAILED),
+    )
+    for name, moment, status in counted:
+        minute = minute_text(connection, moment)
+        query = sa.select(minute, sa.func.count()).where(moment >= since).group_by(minute)
+        query = query if status is None else query.where(executions.c.status == status.value)
+        for at, number in await connection.execute(query):
+            found.setdefault(datetime.fromisoformat(f"{at}+00:00"), {})[name] = number
+    return found
 
 
 async def list_open(connection: AsyncConnection) -> Sequence[StoredRun]:

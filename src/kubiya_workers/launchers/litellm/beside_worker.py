@@ -25,7 +25,7 @@ async def running(paths: Paths, queue: str, file: Path, guard: Guard) -> AsyncGe
         BadSetting: the configuration, or the installation, is not possible.
         Unavailable: it does not start.
     """
-    checked = config.read(file, Source.of_process().environ)
+    checked = config.read(file, Source.of_process().everything)
     python = await install.prepare(paths, progress=_say)
     seat = Seat(python, checked, paths.upkeep(queue), paths.proxy_log(queue), guard)
     async with kept_running(seat, _say) as proxy:

@@ -75,7 +75,7 @@ def needed(settings: GatewaySettings) -> bool:
     Raises:
         BadSetting: the configuration cannot be used.
     """
-    config = configured(settings, Source.of_process().environ)
+    config = configured(settings, Source.of_process().everything)
     return config is not None and not is_plain(config)
 
 

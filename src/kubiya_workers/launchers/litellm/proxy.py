@@ -114,7 +114,7 @@ class LiteLLM:
     """Used through `running`."""
 
     def __init__(self, seat: Seat, listening: socket.socket, output: RotatingLog) -> None:
-        environ = Source.of_process().environ
+        environ = Source.of_process().everything
         key = seat.config.master_key(environ) or f"sk-{secrets.token_urlsafe(32)}"
         host, port = listening.getsockname()[:2]
         self.access = ModelAccess(

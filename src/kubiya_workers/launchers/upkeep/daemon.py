@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from pydantic import ValidationError
 
+import kubiya_workers
 from kubiya_workers.contracts.errors import Conflict, Unavailable
 from kubiya_workers.contracts.pool import Mode, Record, UpkeepState
 from kubiya_workers.contracts.wire import Wire
@@ -204,6 +205,26 @@ async def stop(paths: Paths, queue: str, timeout: float) -> Record | None:
             await end_group(keeper.pid, 0.0, start=keeper.start)
     settle(paths, queue)
     return record
+
+
+def takes_restart(record: Record) -> bool:
+    """Whether whoever keeps the worker can be asked for another in its place: one of another version may not know."""
+    running = record.state is UpkeepState.RUNNING and records.is_alive(record.supervisor)
+    return running and record.version == kubiya_workers.__version__
+
+
+def restart(record: Record) -> None:
+    """Ask whoever keeps the worker to drain it and start another: the variables and flags are those of its keeper.
+
+    Raises:
+        Conflict: it cannot be asked now.
+    """
+    if not takes_restart(record):
+        raise Conflict(
+            f"the worker of queue {record.queue} is {record.state}, or was started by another version",
+            fix=f"kubiya worker restart --queue-id={record.queue}",
+        )
+    os.kill(record.supervisor.pid, signal.SIGUSR1)
 
 
 def settle(paths: Paths, queue: str) -> Record | None:

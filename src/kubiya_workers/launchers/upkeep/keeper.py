@@ -79,6 +79,7 @@ class Keeper:
         self.status = 0
         """The exit status of the last worker, negative for a signal."""
         self._stop = asyncio.Event()
+        self._another = asyncio.Event()
         self._settled = asyncio.Event()
         self._reports: set[asyncio.Task[None]] = set()
         self._ready_since: float | None = None
@@ -151,13 +152,18 @@ class Keeper:
         self.status = ended.status
         crashes, once = self.record.crashes_in_a_row, self._spec.single_execution
         step = after(ended, crashes, self.record.mode, random.random(), once=once)
-        if self._ever_ready and not (isinstance(step, Over) and step.state is UpkeepState.STOPPED):
+        meant = step.state is UpkeepState.STOPPED if isinstance(step, Over) else step.asked
+        if self._ever_ready and not meant:
             self._tell_of_crash(step)
         return step
 
     def stop(self) -> None:
         """Drain the worker, and start no other."""
         self._stop.set()
+
+    def restart(self) -> None:
+        """Drain the worker, and start another in its place: with the same flags, and the settings as they are then."""
+        self._another.set()
 
     async def settled(self) -> Record:
         """The record once the worker has polled for the first time, or it is clear that none will."""
@@ -166,6 +172,7 @@ class Keeper:
 
     async def _one_life(self, guard: Guard) -> Ended:
         self._ready_since, self._unfit = None, None
+        self._another.clear()
         self._say(state=UpkeepState.STARTING, reason=None)
         try:
             process = await self._spawn()
@@ -193,17 +200,21 @@ class Keeper:
 
     async def _until_told(self, process: WorkerProcess) -> bool:
         """Return when it has ended, or is to end: whether somebody wanted that."""
-        ends, stops = asyncio.create_task(process.wait()), asyncio.create_task(self._stop.wait())
-        await asyncio.wait({ends, stops}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (ends, stops):
+        ends = asyncio.create_task(process.wait())
+        wishes = [asyncio.create_task(event.wait()) for event in (self._stop, self._another)]
+        await asyncio.wait({ends, *wishes}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ends, *wishes):
             task.cancel()
         if self._stop.is_set():
             self._say(state=UpkeepState.STOPPING, reason="it drains")
+        elif self._another.is_set():
+            self._say(state=UpkeepState.RESTARTING, reason="it was asked to; it drains")
         return self._stop.is_set()
 
     def _ended(self, status: int, process: WorkerProcess, told: bool) -> Ended:
         healthy = time.monotonic() - self._ready_since if self._ready_since is not None else 0.0
-        return Ended(status, healthy, self._ever_ready, told, self._unfit, process.last_words)
+        asked = self._another.is_set()
+        return Ended(status, healthy, self._ever_ready, told, asked, self._unfit, process.last_words)
 
     async def _hear(self, process: WorkerProcess) -> None:
         async for ready in process.readies():
@@ -247,7 +258,8 @@ class Keeper:
         """Say that it is to be started again, and wait until then, or until we are told to end."""
         wait = step.wait * self._timing.patience
         now = datetime.now(UTC)
-        log.warning("Worker is started again", reason=step.reason, restart_in=f"{wait:.1f}s", crashes=step.crashes)
+        say = log.info if step.asked else log.warning
+        say("Worker is started again", reason=step.reason, restart_in=f"{wait:.1f}s", crashes=step.crashes)
         if step.looping:
             log.error("Worker is crash-looping", crashes=step.crashes, reason=step.reason)
         self._say(

@@ -31,7 +31,7 @@ class Wanted:
     pattern: re.Pattern[str] | None = None
 
     def takes(self, record: list[str]) -> bool:
-        moment, level = _head(record[0]) or (None, None)
+        moment, level = head(record[0]) or (None, None)
         if self.level and (level is None or level < self.level):
             return False
         if self.since is not None and (moment is None or moment < self.since):
@@ -70,7 +70,7 @@ def _is_head(line: str) -> bool:
     return line.startswith('{"timestamp"') or _HEAD.match(line) is not None
 
 
-def _head(line: str) -> tuple[datetime, int] | None:
+def head(line: str) -> tuple[datetime, int] | None:
     """When a record was written and how loud it is; None for a line that is no record's first."""
     found = _HEAD.match(line)
     with suppress(ValueError, KeyError, TypeError):
@@ -144,8 +144,8 @@ def _successor(path: Path, ours: os.stat_result) -> int | None:
     for _ in range(_TRIES):
         number = _number_of(path, ours)
         with suppress(FileNotFoundError):
-            newer = os.open(_name(path, max(number - 1, 0)), os.O_RDONLY | os.O_CLOEXEC)
-            if number > 0 and _is(_name(path, number), ours):
+            newer = os.open(named(path, max(number - 1, 0)), os.O_RDONLY | os.O_CLOEXEC)
+            if number > 0 and _is(named(path, number), ours):
                 return newer
             os.close(newer)
         time.sleep(_MOMENT_S)
@@ -154,20 +154,20 @@ def _successor(path: Path, ours: os.stat_result) -> int | None:
 
 def _number_of(path: Path, ours: os.stat_result) -> int:
     """Which number ours has; 0 when it was overtaken while it was looked for."""
-    return next((number for number in range(1, _last(path) + 2) if _is(_name(path, number), ours)), 0)
+    return next((number for number in range(1, last_number(path) + 2) if _is(named(path, number), ours)), 0)
 
 
 def _oldest(path: Path) -> int:
     """The oldest file, opened. Raises FileNotFoundError when there is no log at all."""
     while True:
-        number = _last(path)
+        number = last_number(path)
         try:
-            file = os.open(_name(path, number), os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(named(path, number), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             if number == 0:
                 raise FileNotFoundError(2, "there is no log yet", str(path)) from None
             continue
-        if _last(path) == number and _is(_name(path, number), os.fstat(file)):
+        if last_number(path) == number and _is(named(path, number), os.fstat(file)):
             return file
         os.close(file)
 
@@ -179,11 +179,11 @@ def _is(name: Path, file: os.stat_result) -> bool:
         return False
 
 
-def _name(path: Path, number: int) -> Path:
+def named(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}") if number else path
 
 
-def _last(path: Path) -> int:
+def last_number(path: Path) -> int:
     """The number of the oldest file that there is now."""
     try:
         endings = (entry.name.removeprefix(f"{path.name}.") for entry in os.scandir(path.parent))

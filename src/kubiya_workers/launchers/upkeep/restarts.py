@@ -16,12 +16,14 @@ LOOPING_AFTER = 10
 @dataclass(frozen=True)
 class Ended:
     """How a worker ended. `healthy` is for how many seconds it had polled, `ever_ready` whether any of this keeper's
-    workers did; `told` that somebody wanted its end; `unfit` why the keeper itself ended it."""
+    workers did; `told` that somebody wanted its end, `asked` that somebody wanted another in its place; `unfit` why the
+    keeper itself ended it."""
 
     status: int
     healthy: float
     ever_ready: bool
     told: bool = False
+    asked: bool = False
     unfit: str | None = None
     last_words: str = ""
 
@@ -42,6 +44,8 @@ class Again:
     crashes: int
     reason: str
     crash: bool
+    asked: bool = False
+    """A person wanted it: it is nothing to worry about."""
 
     @property
     def looping(self) -> bool:
@@ -55,8 +59,10 @@ def after(ended: Ended, crashes: int, mode: Mode, chance: float, *, once: bool =
     starts it hears why. In the foreground a person sees the end and decides. One that is to take an execution `once`
     says with status 1 how that went.
     """
-    if ended.told or (ended.status == 0 and ended.unfit is None):
+    if ended.told or (ended.status == 0 and ended.unfit is None and not ended.asked):
         return Over(UpkeepState.STOPPED, "it was told to end" if ended.told else "it ended by itself with status 0")
+    if ended.asked:
+        return Again(0.0, 0, "it was asked to", crash=False, asked=True)
     reason = ended.unfit or _death(ended)
     if mode is Mode.FOREGROUND or not ended.ever_ready or (once and ended.status == 1):
         return Over(UpkeepState.FAILED, reason)

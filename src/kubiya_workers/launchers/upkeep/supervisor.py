@@ -1,7 +1,7 @@
 """The entry of a supervisor: a small process of its own that keeps one worker, and outlives the terminal.
 
 It is started by `daemon.start`, which hands it the queue's lock and a pipe for its one line of report; the worker's
-key is in its environment. SIGTERM drains the worker and is the end.
+key is in its environment. SIGTERM drains the worker and is the end; SIGUSR1 drains it and starts another.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting, Source
 
+from .. import console
 from ..spec import LocalWorker
 from .daemon import Report
 from .keeper import Keeper
@@ -49,19 +50,22 @@ def main() -> int:
         os.set_inheritable(descriptor, False)
     signal.signal(signal.SIGHUP, _unmoved)
     try:
-        return asyncio.run(_keep(paths, spec, LogLimits(arguments.max_log_size, arguments.max_log_backups), arguments))
+        return asyncio.run(_keep(source, spec, arguments))
     except BadSetting:
         return CONFIGURATION
 
 
-async def _keep(paths: Paths, spec: LocalWorker, limits: LogLimits, arguments: argparse.Namespace) -> int:
+async def _keep(source: Source, spec: LocalWorker, arguments: argparse.Namespace) -> int:
+    paths, limits = Paths.of(source), LogLimits(arguments.max_log_size, arguments.max_log_backups)
     with opened(paths, spec, limits) as output:
         keeper = Keeper(paths, spec, Mode.DAEMON, output)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, keeper.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, keeper.restart)
         report = asyncio.create_task(_report(keeper, arguments.report_fd), name="report")
         try:
-            await keeper.keep()
+            async with console.beside(paths, source, spec):
+                await keeper.keep()
         except Exception as error:  # Process entry: nobody else would hear of it.
             log.error("Supervisor failed", error=error, reason=repr(error))
             return 1

@@ -3,36 +3,21 @@
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import click
 
 from kubiya_workers.launchers.upkeep.reader import LEVELS, Wanted, read
-from kubiya_workers.settings.quantities import duration
 
 from ... import talk
 from ...connect import settings
 from ...exit import Exit, Failed
 from ...render.neutral import neutral
+from ..words import moment
 from .words import queue_option
 
-_AGO = duration(1, 3_650 * 86_400)
 _COLOURS = {"WARN": "yellow", "ERROR": "red", "DEBUG": "bright_black"}
 _LEVEL = re.compile(r"\[(WARN|ERROR|DEBUG)\] ")
-
-
-def _since(_: click.Context, __: click.Parameter, word: str | None) -> datetime | None:
-    if word is None:
-        return None
-    try:
-        return datetime.now(UTC) - timedelta(seconds=_AGO(word))
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(word)
-    except ValueError:
-        raise click.BadParameter(f"{word!r} is neither a time ago (10m, 2h) nor a moment (RFC 3339).") from None
-    return moment if moment.tzinfo else moment.astimezone()
 
 
 def _pattern(_: click.Context, __: click.Parameter, word: str | None) -> re.Pattern[str] | None:
@@ -46,7 +31,7 @@ def _pattern(_: click.Context, __: click.Parameter, word: str | None) -> re.Patt
 @queue_option
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written from here on.")
 @click.option("--tail", type=click.IntRange(0), help="Begin with the last N records that match.")
-@click.option("--since", callback=_since, help="Only what is newer: 10m, 2h, or a moment (RFC 3339).")
+@click.option("--since", callback=moment, help="Only what is newer: 10m, 2h, or a moment (RFC 3339).")
 @click.option(
     "--level",
     type=click.Choice(["DEBUG", "INFO", "WARN", "ERROR"], case_sensitive=False),

@@ -7,10 +7,10 @@ import click
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import NotFound, Refusal
-from kubiya_workers.contracts.pool import Listed, Mode, Record, Seen, UpkeepState, WorkerReport, WorkerType
+from kubiya_workers.contracts.pool import Listed, Record, Seen, UpkeepState, WorkerReport
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.launchers import server
-from kubiya_workers.launchers.upkeep import daemon, pauses, records
+from kubiya_workers.launchers.upkeep import daemon, listing, pauses, records
 from kubiya_workers.launchers.upkeep.asking import report_of
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.quantities import show_size
@@ -106,7 +106,7 @@ def _last_seen(worker: Worker) -> datetime:
 async def _listed(known: ClientSettings, everywhere: bool, skip: int, limit: int) -> list[Listed]:
     kept = records.all_(known.paths)
     reports = await asyncio.gather(*map(report_of, kept))
-    here = [_here(record, report) for record, report in zip(kept, reports, strict=True)]
+    here = [listing.here(record, report) for record, report in zip(kept, reports, strict=True)]
     if not everywhere:
         return here
     async with reach(known, talk.note) as reached:
@@ -115,36 +115,7 @@ async def _listed(known: ClientSettings, everywhere: bool, skip: int, limit: int
 
 async def _there(client: ControlPlaneClient, known: set[str | None], skip: int, limit: int) -> list[Listed]:
     workers = await client.workers.list(skip=skip, limit=limit)
-    return [_remote(worker) for worker in workers if worker.id not in known]
-
-
-def _here(record: Record, report: WorkerReport | None) -> Listed:
-    return Listed(
-        queue=record.queue,
-        type=WorkerType.DAEMON if record.mode is Mode.DAEMON else WorkerType.LOCAL,
-        state="paused" if report and report.pause else record.state,
-        hostname=report.hostname if report else None,
-        pid=record.worker.pid if record.worker else None,
-        worker_id=record.worker_id,
-        started_at=None if record.state.is_over else record.worker_started_at,
-        restarts=record.restarts,
-        tasks=report.tasks_completed + report.tasks_failed if report else None,
-        version=record.version,
-    )
-
-
-def _remote(worker: Worker) -> Listed:
-    return Listed(
-        queue=worker.queue_name,
-        type=WorkerType.REMOTE,
-        state=worker.status,
-        hostname=worker.hostname,
-        pid=worker.pid,
-        worker_id=worker.id,
-        started_at=worker.registered_at if worker.status.is_live else None,
-        tasks=worker.tasks_processed,
-        version=worker.version,
-    )
+    return [listing.elsewhere(worker) for worker in workers if worker.id not in known]
 
 
 def _row(worker: Listed) -> tuple[object, ...]:

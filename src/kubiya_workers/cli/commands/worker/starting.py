@@ -1,7 +1,9 @@
 """`kubiya worker start`: in this terminal, or in the background."""
 
 import asyncio
-from collections.abc import Mapping
+import signal
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,16 @@ from typing import Any
 import click
 
 from kubiya_workers.contracts.pool import Mode, Record
+from kubiya_workers.launchers import console, server
 from kubiya_workers.launchers import environment as environments
-from kubiya_workers.launchers import server
 from kubiya_workers.launchers.litellm import install
 from kubiya_workers.launchers.spec import LocalWorker
 from kubiya_workers.launchers.upkeep import daemon
 from kubiya_workers.launchers.upkeep.rotation import LogLimits
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
+from kubiya_workers.settings.console import ConsoleSettings
+from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.quantities import size
 from kubiya_workers.settings.source import Source
 from kubiya_workers.settings.worker import WorkerSettings
@@ -31,6 +35,7 @@ from ...running import run
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
+_CONSOLE_WITHIN_S = 30.0
 _SIZE = size(4096, 1024**4)
 
 
@@ -85,6 +90,9 @@ class Wish:
 @click.option("--enable-local-proxy", is_flag=True, help="Run a LiteLLM beside the worker, for its model calls.")
 @click.option("--proxy-config-file", type=click.Path(path_type=Path), help="Its configuration: YAML or JSON.")
 @click.option("--proxy-config-json", help="The same, as text.")
+@click.option("--webui-port", type=click.IntRange(0, 65_535), help="The port of the web interface; 8088 without it.")
+@click.option("--no-webui", is_flag=True, help="Without the web interface.")
+@click.option("--webui-allowed-host", multiple=True, help="A name by which the web interface is reached; repeatable.")
 @output_option
 def start(
     queue: str,
@@ -102,6 +110,9 @@ def start(
     max_tasks: int | None,
     max_uptime: int | None,
     health_addr: str | None,
+    webui_port: int | None,
+    no_webui: bool,
+    webui_allowed_host: tuple[str, ...],
     output: Format,
     **proxy: Any,
 ) -> int:
@@ -129,6 +140,9 @@ def start(
         v.MAX_TASKS: max_tasks,
         v.MAX_UPTIME: max_uptime,
         v.HEALTH_ADDR: health_addr,
+        v.WEBUI_PORT: webui_port,
+        v.WEBUI: "false" if no_webui else None,
+        v.WEBUI_ALLOWED_HOSTS: ",".join(webui_allowed_host) or None,
     }
     wish = Wish(
         queue=queue,
@@ -162,9 +176,10 @@ def check(wish: Wish) -> None:
     Raises:
         BadSetting: one of them cannot be used.
     """
-    source = Source({**Source.of_process().environ, **wish.env})
+    source = Source.of_process().with_(wish.env)
     stand_in = {v.CONTROL_PLANE_URL.name: "http://127.0.0.1", v.API_KEY.name: "-"}
-    WorkerSettings.of(Source({**stand_in, **source.environ}), queue=wish.queue)
+    WorkerSettings.of(replace(source, environ={**stand_in, **source.environ}), queue=wish.queue)
+    ConsoleSettings.of(source)
 
 
 async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, bool]:
@@ -196,7 +211,11 @@ async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
     async with reach(known) as reached:
         wish = await _with_proxy(known, wish, reached)
         spec = _spec(known, wish, reached.url, reached.key, python)
-        async with daemon.foreground(known.paths, spec, wish.limits, _echo) as keeper:
+        async with (
+            daemon.foreground(known.paths, spec, wish.limits, _echo) as keeper,
+            _web_interface(known.paths, spec),
+        ):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, keeper.restart)
             keeping = asyncio.create_task(keeper.keep(), name="keeper")
             try:
                 status = await asyncio.shield(keeping)
@@ -234,6 +253,29 @@ def _spec(known: ClientSettings, wish: Wish, url: str, key: str, python: Path) -
         env=wish.env,
         proxy_config=wish.proxy_config,
     )
+
+
+@asynccontextmanager
+async def _web_interface(paths: Paths, spec: LocalWorker) -> AsyncGenerator[None]:
+    """It runs beside the worker, which does not wait for it; its address is said once it is known."""
+    source = Source.of_process().with_(spec.env)
+    async with console.beside(paths, source, spec):
+        saying = asyncio.create_task(_say_address(paths, source), name="web-interface-address")
+        try:
+            yield
+        finally:
+            saying.cancel()
+            await asyncio.gather(saying, return_exceptions=True)
+
+
+async def _say_address(paths: Paths, source: Source) -> None:
+    if not ConsoleSettings.of(source).on:
+        return
+    if (why := console.missing()) is not None:
+        talk.note(f"Without the web interface: {why}")
+        return
+    found = await console.up(paths, _CONSOLE_WITHIN_S)
+    talk.note(f"Web interface: {console.address(found)}" if found else f"No web interface yet: {paths.console_log}")
 
 
 def _echo(lines: bytes) -> None:

@@ -58,3 +58,9 @@ async def served(
         server.should_exit = True
         before_stop()
         await task
+
+
+def address(host: str, listener: socket.socket) -> str:
+    """The address for users on this machine; one that stands for all addresses is reached on loopback."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"

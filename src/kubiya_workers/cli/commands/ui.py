@@ -1,0 +1,67 @@
+"""`kubiya ui`."""
+
+import asyncio
+import webbrowser
+from dataclasses import dataclass
+
+import click
+
+from kubiya_workers.contracts.errors import Unavailable
+from kubiya_workers.launchers import console
+from kubiya_workers.settings.client import ClientSettings
+from kubiya_workers.settings.source import BadSetting, Source
+
+from .. import talk
+from ..connect import reach, settings
+from ..exit import Exit
+from ..output import Format, output_option, show_plain
+from ..running import run
+
+_UP_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How the address is handed over."""
+
+    output: Format
+    opens: bool
+
+
+@click.command("ui")
+@click.option("--no-open", is_flag=True, help="Only print the address.")
+@output_option
+def command(no_open: bool, output: Format) -> int:
+    """Open the web interface of this machine's workers.
+
+    The address lets one browser in, once; each call makes a fresh one. When no worker runs, the web interface is
+    started here, and stays until Ctrl-C.
+    """
+    known, shown = settings(), _Shown(output, opens=not no_open)
+    state = console.status(known.paths)
+    if state is not None:
+        _hand_over(state, shown, started=False)
+        return Exit.DONE
+    if (why := console.missing()) is not None:
+        raise BadSetting(f"there can be no web interface: {why}")
+    run(_until_told(known, shown))
+    return Exit.DONE
+
+
+async def _until_told(known: ClientSettings, shown: _Shown) -> None:
+    async with reach(known) as reached:
+        wish = console.ConsoleWish(known.paths, Source.of_process(), reached.url, reached.key)
+        async with console.kept(wish):
+            state = await console.up(known.paths, _UP_WITHIN_S)
+            if state is None:
+                raise Unavailable("the web interface did not start", fix=f"see {known.paths.console_log}")
+            _hand_over(state, shown, started=True)
+            talk.note("It runs until Ctrl-C.")
+            await asyncio.Event().wait()
+
+
+def _hand_over(state: console.ConsoleState, shown: _Shown, *, started: bool) -> None:
+    address = console.address(state)
+    show_plain({"url": state.url, "open": address, "started": started}, shown.output, address)
+    if shown.opens and shown.output is Format.TEXT:
+        webbrowser.open(address)

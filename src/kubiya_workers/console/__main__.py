@@ -1,0 +1,173 @@
+"""The console's process: `python -m kubiya_workers.console`, started by whoever keeps a worker.
+
+settings → lock → socket → HTTP → state file → until nobody wants it any more, or it is told to stop
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from kubiya_workers import __version__
+from kubiya_workers.contracts.errors import Conflict, Refusal
+from kubiya_workers.launchers import console, heap, ports, state
+from kubiya_workers.launchers.guard import start_time
+from kubiya_workers.launchers.leave import leave
+from kubiya_workers.launchers.locks import FileLock
+from kubiya_workers.launchers.serving.server import address, served
+from kubiya_workers.observability import logs
+from kubiya_workers.observability.redaction import Redactor
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.console import ConsoleSettings
+from kubiya_workers.settings.paths import Paths
+from kubiya_workers.settings.source import BadSetting, Source
+
+from .app import build
+from .contact import ControlPlane
+from .door import Names, Sessions
+from .forward import Forward
+from .live import LiveView
+from .logs import Logs
+from .pages import Pages
+from .parts import Parts
+from .pool import Pool
+from .target import Target
+
+_LOOK_S = 0.5
+_FAILED, _CONFIGURATION = 1, 6
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How this process was started."""
+
+    source: Source
+    paths: Paths
+    settings: ConsoleSettings
+    target: Target
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)  # nothing that we write is for other users
+    try:
+        source = Source.of_process()
+        paths = Paths.of(source)
+        target = Target.of(paths, options.control_plane, source.get(v.API_KEY))
+        start = Start(source, paths, ConsoleSettings.of(source), target)
+        lock = _only_one(paths, options.lock_fd)
+        level = "DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL)
+        logs.configure(level, source.get(v.LOG_FORMAT), sys.stderr, Redactor([target.key] if target.key else []))
+        asyncio.run(_serve(start))
+    except (BadSetting, Refusal) as error:
+        sys.stderr.write(f"Error: {error}\n")
+        leave(_CONFIGURATION)
+    except Exception as error:  # Process entry: whatever it is, it becomes a log line and an exit status.
+        log.error("Web interface failed", error=error, reason=repr(error))
+        leave(_FAILED)
+    lock.close()
+    leave(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="console", description="The web interface of this machine's workers.")
+    parser.add_argument("--control-plane", required=True, help="the address of the control plane that is shown")
+    parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def _only_one(paths: Paths, inherited: int | None) -> FileLock:
+    """The home's lock, taken: inherited from whoever started us, or our own.
+
+    Raises:
+        Conflict: another web interface of this home runs.
+    """
+    if inherited is not None:
+        os.set_inheritable(inherited, False)
+        return FileLock(inherited)
+    state.make_private(paths.console)
+    lock = FileLock.at(paths.console_lock)
+    if not lock.exclusively():
+        raise Conflict("a web interface of this home runs already", fix="kubiya ui")
+    return lock
+
+
+async def _serve(start: Start) -> None:
+    async with AsyncExitStack() as stack:
+        listener = ports.listen(start.settings.host, start.settings.port, exactly=False)
+        stack.callback(listener.close)
+        secret = secrets.token_urlsafe(32)
+        parts = _parts(start, listener, secret)
+        for close in (parts.plane.close, parts.forward.close, parts.pool.close):
+            stack.push_async_callback(close)
+        for work in (parts.live.contacts.forever(), parts.live.forever(), parts.live.ask_forever()):
+            stack.callback(asyncio.create_task(work).cancel)
+        over = asyncio.create_task(_until_over(start.paths), name="over")
+        await stack.enter_async_context(served(build(parts), listener, before_stop=parts.live.close))
+        found = _state(start, listener, secret)
+        console.say_up(start.paths, found)
+        stack.callback(console.clear, start.paths)
+        log.info("Web interface is up", url=found.url, pid=found.pid, control_plane=start.target.url)
+        heap.freeze()
+        log.info("Stopping", reason=await over)
+
+
+def _parts(start: Start, listener: socket.socket, secret: str) -> Parts:
+    plane, over = ControlPlane(start.target), asyncio.Event()
+    return Parts(
+        paths=start.paths,
+        names=Names(listener.getsockname()[1], (*start.settings.allowed_hosts, start.settings.host.lower())),
+        sessions=Sessions(secret),
+        plane=plane,
+        forward=Forward(start.target),
+        live=LiveView(start.paths, plane, over),
+        pool=Pool(start.paths),
+        pages=Pages(),
+        logs=Logs(start.paths, over),
+    )
+
+
+def _state(start: Start, listener: socket.socket, secret: str) -> console.ConsoleState:
+    return console.ConsoleState(
+        pid=os.getpid(),
+        process_start=start_time(os.getpid()),
+        url=address(start.settings.host, listener),
+        secret=secret,
+        version=__version__,
+        started_at=datetime.now(UTC),
+    )
+
+
+async def _until_over(paths: Paths) -> str:
+    """Wait for the end, and say why it came: a signal, or nobody holds the users' lock any more.
+
+    The lock is then ours until we are gone, so that a new user waits.
+    """
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_signal(number: int) -> None:
+        if told.done():
+            leave(128 + number)
+        told.set_result(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    users = FileLock.at(paths.console_users)
+    while not told.done():
+        if users.exclusively():
+            return "no worker is kept any more"
+        await asyncio.wait({told}, timeout=_LOOK_S)
+    return told.result()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""How the control plane is: asked every two seconds, remembered for a chart."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.console import Connection, ConnectionState, Contact
+from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.health import Health
+from kubiya_workers.launchers.spec import Endpoint
+from kubiya_workers.observability import logs
+
+from .target import Target
+
+log = logs.get(__name__)
+
+EVERY_S = 2.0
+LIMIT_S = 2.0
+_SAMPLES = 150
+
+_LIST = TypeAdapter(list[object])
+
+
+class ControlPlane:
+    """A client for wherever the control plane is now; one connection pool for each address that it had."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._endpoint: Endpoint | None = None
+        self._client: ControlPlaneClient | None = None
+
+    async def client(self) -> ControlPlaneClient:
+        """Raises Unavailable when the embedded one does not run."""
+        endpoint = self.target.now()
+        if self._client is None or endpoint != self._endpoint:
+            await self.close()
+            self._client, self._endpoint = ControlPlaneClient(endpoint.url, endpoint.key), endpoint
+        return self._client
+
+    @asynccontextmanager
+    async def reached(self) -> AsyncGenerator[ControlPlaneClient]:
+        yield await self.client()
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.connection.close()
+
+
+class Contacts:
+    """The contacts so far. `on_change` is called when it came, went, or was asked again."""
+
+    def __init__(self, plane: ControlPlane, *, on_change: Callable[[], None]) -> None:
+        self._plane = plane
+        self._on_change = on_change
+        self._samples: deque[Contact] = deque(maxlen=_SAMPLES)
+        self._health: Health | None = None
+        self._was_there = False
+        target = plane.target
+        self.connection = Connection(
+            url=target.url,
+            state=ConnectionState.CONNECTING,
+            since=datetime.now(UTC),
+            embedded=target.embedded,
+            authentication=_authentication(target),
+        )
+
+    async def forever(self) -> None:
+        while True:
+            await self.ask()
+            await asyncio.sleep(EVERY_S)
+
+    async def ask(self) -> None:
+        """Ask it once, and say how it went."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                client = await self._plane.client()
+                self._health = await client.health.get()
+                # Health needs no key: a list tells whether ours is good.
+                await client.connection.get("/environments", _LIST, {"limit": 1})
+        except (Refusal, TimeoutError) as error:
+            reason = error.detail if isinstance(error, Refusal) else f"no answer within {LIMIT_S:g} s"
+            self._note(Contact(at=datetime.now(UTC), error=reason))
+        else:
+            took = round((time.monotonic() - began) * 1000 / 2, 2)
+            self._note(Contact(at=datetime.now(UTC), latency_ms=took))
+
+    def _note(self, contact: Contact) -> None:
+        self._samples.append(contact)
+        old, there = self.connection, contact.error is None
+        state = ConnectionState.CONNECTED if there else ConnectionState.LOST
+        if state is not old.state:
+            if there:
+                log.info("Control plane answers", url=self._url())
+            else:
+                log.warning("Control plane does not answer", reason=contact.error)
+        back = there and self._was_there and old.state is ConnectionState.LOST
+        self._was_there = self._was_there or there
+        self.connection = old.model_copy(
+            update={
+                "url": self._url(),
+                "state": state,
+                "since": contact.at if state is not old.state else old.since,
+                "version": self._health.version if self._health else None,
+                "last_contact": contact.at if there else old.last_contact,
+                "reconnects": old.reconnects + back,
+                "samples": tuple(self._samples),
+                "checks": self._checks() if there else {},
+            }
+        )
+        self._on_change()
+
+    def _url(self) -> str:
+        try:
+            return self._plane.target.now().url
+        except Refusal:
+            return self.connection.url
+
+    def _checks(self) -> dict[str, str | None]:
+        checks = self._health.checks if self._health else {}
+        return {name: None if check.ok else check.detail or "failed" for name, check in checks.items()}
+
+
+def _authentication(target: Target) -> str:
+    if target.embedded:
+        return f"the key of this machine's user, in {target.paths.credentials}"
+    return "the key that the workers of this machine were started with (KUBIYA_API_KEY or a context)"

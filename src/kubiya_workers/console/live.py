@@ -1,0 +1,179 @@
+"""One snapshot of all that changes by itself, told to every page when it has changed."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from kubiya_workers.contracts.console import Connection, ConnectionState, Live, Minute, Notice, PoolWorker
+from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.pool import UpkeepState
+from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.settings.paths import Paths
+
+from . import pool
+from .contact import Contacts, ControlPlane
+
+EVERY_S = 1.0
+KEEP_ALIVE_S = 15.0
+_REMOTE_EVERY_S = 3.0
+_MINUTES = 60
+_MOST_WORKERS = 1000
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """What the control plane said last."""
+
+    workers: tuple[Worker, ...] = ()
+    minutes: tuple[Minute, ...] = ()
+
+
+class LiveView:
+    """The present snapshot, kept current while somebody looks. `woken` makes the next one come at once."""
+
+    def __init__(self, paths: Paths, plane: ControlPlane, over: asyncio.Event) -> None:
+        self._paths = paths
+        self._plane = plane
+        self._over = over
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._watchers = 0
+        self._remote = _Remote()
+        self.contacts = Contacts(plane, on_change=self._wake.set)
+        self.now: Live | None = None
+
+    async def forever(self) -> None:
+        """Look at this machine each second, while somebody wants to know."""
+        while True:
+            if self._watchers:
+                await self._look()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), EVERY_S)
+            self._wake.clear()
+
+    async def ask_forever(self) -> None:
+        """Ask the control plane for what it alone knows, while somebody wants to know."""
+        while True:
+            if self._watchers and self.contacts.connection.state is ConnectionState.CONNECTED:
+                await self._ask()
+            elif self.contacts.connection.state is ConnectionState.LOST:
+                self._remote = _Remote()
+            await asyncio.sleep(_REMOTE_EVERY_S)
+
+    async def changes(self) -> AsyncGenerator[Live | None]:
+        """The snapshot, and each that differs from the one before; None now and then while nothing changes."""
+        if not self._watchers:
+            self.now = None  # what was seen when somebody looked last is no news
+        self._watchers += 1
+        self._wake.set()
+        told: Live | None = None
+        try:
+            while not self._over.is_set():
+                fresh = await self._next(told)
+                if self._over.is_set():
+                    return
+                yield fresh
+                told = fresh or told
+        finally:
+            self._watchers -= 1
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def close(self) -> None:
+        """End all that follow."""
+        self._over.set()
+        asyncio.get_running_loop().create_task(self._tell())
+
+    async def _next(self, told: Live | None) -> Live | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEEP_ALIVE_S), self._changed:
+                await self._changed.wait_for(
+                    lambda: self._over.is_set() or (self.now is not None and self.now is not told)
+                )
+                return self.now
+        return None
+
+    def _is_told(self, told: Live | None) -> bool:
+        return self.now is None or self.now is told
+
+    async def _look(self) -> None:
+        here = await pool.here(self._paths)
+        now = datetime.now(UTC)
+        workers = (*here, *pool.elsewhere(self._remote.workers, here, now))
+        connection = self._told(here)
+        fresh = Live(
+            at=now,
+            workers=workers,
+            connection=connection,
+            notices=notices(connection, workers),
+            minutes=self._remote.minutes,
+            backlog={w.listed.queue: w.report.backlog for w in here if w.report and w.report.backlog is not None},
+        )
+        if self.now is None or fresh != self.now.model_copy(update={"at": now}):
+            self.now = fresh
+            await self._tell()
+
+    def _told(self, here: list[PoolWorker]) -> Connection:
+        """The connection, with what the workers of this machine were told when they registered."""
+        reports = [worker.report for worker in here if worker.report is not None]
+        host = next((report.temporal_host for report in reports if report.temporal_host), None)
+        return self.contacts.connection.model_copy(update={"temporal_host": host})
+
+    async def _ask(self) -> None:
+        try:
+            client = await self._plane.client()
+            workers = await client.workers.list(limit=_MOST_WORKERS)
+            minutes = await client.executions.activity(minutes=_MINUTES)
+        except Refusal:
+            return  # the contacts say so
+        self._remote = _Remote(tuple(workers), tuple(minutes))
+        self._wake.set()
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def notices(connection: Connection, workers: tuple[PoolWorker, ...]) -> tuple[Notice, ...]:
+    """What is wrong, the worst first."""
+    found: list[Notice] = []
+    if connection.state is ConnectionState.LOST:
+        found.append(_lost(connection))
+    found += [
+        Notice(text=f"The control plane's {name} is not well: {why}", remedy="kubiya doctor")
+        for name, why in connection.checks.items()
+        if why is not None
+    ]
+    found += [notice for worker in workers if (notice := _of_worker(worker)) is not None]
+    if not any(_lives(worker) for worker in workers):
+        found.append(
+            Notice(text="No worker runs.", remedy="kubiya worker start --queue-id=my-queue --type=local -d"),
+        )
+    return tuple(found)
+
+
+def _lost(connection: Connection) -> Notice:
+    why = connection.samples[-1].error if connection.samples else None
+    remedy = "kubiya server start" if connection.embedded else f"check the address {connection.url}: kubiya doctor"
+    return Notice(text=f"The control plane does not answer: {why or 'no word yet'}", remedy=remedy)
+
+
+def _of_worker(worker: PoolWorker) -> Notice | None:
+    record = worker.record
+    if record is None:
+        return None
+    look = f"kubiya worker logs --queue-id={record.queue} --tail=50"
+    if record.state in (UpkeepState.FAILED, UpkeepState.CRASH_LOOPING, UpkeepState.RESTARTING):
+        return Notice(text=f"The worker of queue {record.queue} is {record.state}: {record.reason}", remedy=look)
+    report = worker.report
+    if record.state is UpkeepState.RUNNING and report is not None and not report.ready:
+        return Notice(text=f"The worker of queue {record.queue} is not ready: {report.reason}", remedy=look)
+    return None
+
+
+def _lives(worker: PoolWorker) -> bool:
+    over = worker.record is not None and worker.record.state.is_over
+    return not over and worker.listed.state not in ("lost", "disconnected", "crash_looping")

@@ -1,0 +1,350 @@
+"""The web interface as a process: it lives and dies with the workers of its machine, and acts on them for real."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from .machine import Machine, Spawned, served, until
+
+ON = {"KUBIYA_WEBUI": "true", "KUBIYA_WEBUI_PORT": "0"}
+"""On, at a port of the system's choice: tests run beside each other."""
+START = ("worker", "start", "--type=local")
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=\S+")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with served(tmp_path_factory.mktemp("console"), **ON) as machine:
+        yield machine
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Machine]:
+    """A machine whose server may be stopped."""
+    with served(tmp_path, **ON) as machine:
+        yield machine
+
+
+def consoles(machine: Machine) -> list[psutil.Process]:
+    return machine.running(lambda words: "kubiya_workers.console" in words)
+
+
+def state_of(machine: Machine) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError):
+        found: dict[str, Any] = json.loads((machine.home / ".kubiya/console/console.json").read_text())
+        return found
+    return None
+
+
+def one_is_up(machine: Machine) -> bool:
+    state, running = state_of(machine), consoles(machine)
+    return state is not None and [process.pid for process in running] == [state["pid"]]
+
+
+@dataclass
+class Browser:
+    """One that was let in."""
+
+    http: httpx.Client
+    csrf: str
+
+    def get(self, path: str, **query: str | int) -> Any:
+        answer = self.http.get(f"/console/api{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def send(self, path: str, body: object = None, method: str = "POST") -> httpx.Response:
+        return self.http.request(method, f"/console/api{path}", json=body or {}, headers={"X-Kubiya-CSRF": self.csrf})
+
+    def live(self) -> Iterator[dict[str, Any]]:
+        """Each snapshot, as it comes."""
+        with self.http.stream("GET", "/console/api/live", timeout=30) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
+
+    def until_live(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first snapshot of which it is so; they come by themselves, at least every 15 s."""
+        with contextlib.closing(self.live()) as snapshots:
+            for _, snapshot in zip(range(60), snapshots, strict=False):
+                if condition(snapshot):
+                    return snapshot
+        raise AssertionError("no snapshot is as it should be")
+
+
+@contextlib.contextmanager
+def let_in(address: str) -> Iterator[Browser]:
+    url = httpx.URL(address)
+    with httpx.Client(base_url=url.copy_with(path="/", query=None), trust_env=False, timeout=60) as http:
+        assert http.get(address).status_code == 303
+        yield Browser(http, http.get("/console/api/session").json()["csrf"])
+
+
+def address_of(worker: Spawned) -> str:
+    worker.until_said("Web interface: ")
+    found = ADDRESS.search(worker.said())
+    assert found is not None, worker.said()
+    return found[0]
+
+
+@contextlib.contextmanager
+def browser_of(machine: Machine) -> Iterator[Browser]:
+    until(lambda: one_is_up(machine), "a web interface runs")
+    shown = machine.json("ui", "--no-open")
+    assert isinstance(shown, dict) and shown["started"] is False
+    with let_in(shown["open"]) as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def daemon(machine: Machine, queue: str, *flags: str) -> Iterator[None]:
+    started = machine.run(*START, "-d", f"--queue-id={queue}", *flags)
+    assert started.returncode == 0, started.stderr
+    try:
+        yield
+    finally:
+        assert machine.run("worker", "stop", f"--queue-id={queue}").returncode == 0
+
+
+def gone(machine: Machine) -> None:
+    until(lambda: not consoles(machine), "the web interface ends with its last worker", 15)
+    assert state_of(machine) is None
+
+
+def test_the_printed_address_lets_in_once_and_is_in_no_log(running: Machine) -> None:
+    with running.spawn(*START, "--queue-id=fore") as worker:
+        address = address_of(worker)
+        worker.until_said("Ready")
+        with let_in(address) as browser:
+            session = browser.get("/session")
+            assert session["scope"] == "pool" and session["home"] == str(running.home / ".kubiya")
+            assert httpx.get(address, trust_env=False).status_code == 401
+            runs = browser.http.get("/api/v1/executions", params={"limit": 1})
+            assert runs.status_code == 200 and runs.headers["x-total-count"].isdigit()
+        token = address.partition("token=")[2]
+        for file in (running.home / ".kubiya").rglob("*.log*"):
+            assert token not in file.read_text(errors="replace"), file
+        key = (running.home / ".kubiya/server/credentials").read_text().strip()
+        assert key not in (running.home / ".kubiya/console/console.json").read_text()
+        mode = (running.home / ".kubiya/console/console.json").stat().st_mode
+        assert mode & 0o777 == 0o600
+        words = " ".join(word for process in consoles(running) for word in process.cmdline())
+        assert key not in words
+        assert worker.end() == 0
+    gone(running)
+
+
+def test_two_workers_have_one_and_it_stays_until_the_last_is_killed(running: Machine) -> None:
+    with running.spawn(*START, "--queue-id=one") as one:
+        one.until_said("Ready")
+        with running.spawn(*START, "--queue-id=two") as two:
+            two.until_said("Ready")
+            until(lambda: one_is_up(running), "one web interface runs for both")
+            with browser_of(running) as browser:
+                workers = browser.until_live(lambda seen: len(_here(seen)) == 2)
+                assert {worker["key"] for worker in _here(workers)} == {"one", "two"}
+            pid = consoles(running)[0].pid
+            one.process.kill()
+            one.process.wait()
+            until(lambda: len(running.workers()) == 1, "the worker of the killed command ends too")
+            assert [process.pid for process in consoles(running)] == [pid]
+            two.process.kill()
+            two.process.wait()
+    until(lambda: not consoles(running), "the web interface ends when its last user was killed", 15)
+    until(lambda: not running.workers(), "and so do the workers")
+
+
+def _here(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    return [worker for worker in seen["workers"] if worker["record"] and worker["record"]["state"] == "running"]
+
+
+def test_a_killed_one_is_started_again_by_a_supervisor(running: Machine) -> None:
+    with daemon(running, "kept"):
+        until(lambda: one_is_up(running), "a web interface runs")
+        first = consoles(running)[0]
+        first.send_signal(signal.SIGKILL)
+        until(lambda: one_is_up(running) and consoles(running)[0] != first, "another one is started")
+    gone(running)
+
+
+def test_a_taken_port_makes_it_the_next(running: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running.spawn(*START, "--queue-id=ported", f"--webui-port={port}") as worker:
+            found = ADDRESS.search(address_of(worker))
+            assert found is not None and int(found[1]) != port
+            worker.until_said("Ready")
+            assert worker.end() == 0
+
+
+def test_without_it(running: Machine) -> None:
+    with running.spawn(*START, "--queue-id=bare", "--no-webui") as worker:
+        worker.until_said("Ready")
+        assert consoles(running) == [] and "Web interface" not in worker.said()
+        assert worker.end() == 0
+
+
+def test_a_person_starts_it_without_a_worker(running: Machine) -> None:
+    with running.spawn("ui", "--no-open") as shown:
+        shown.until_said("token=")
+        found = ADDRESS.search(shown.said())
+        assert found is not None
+        with let_in(found[0]) as browser:
+            seen = browser.until_live(lambda seen: seen["connection"]["state"] == "connected")
+            assert any("No worker runs" in notice["text"] for notice in seen["notices"])
+        assert shown.end(signal.SIGINT) == 130
+    gone(running)
+
+
+def test_workers_are_paused_resumed_restarted_and_drained(running: Machine) -> None:
+    with daemon(running, "act"), browser_of(running) as browser:
+        paused = browser.send("/workers/act/pause", {"note": "moving"}).json()
+        assert paused["listed"]["state"] == "paused" and paused["pause"]["note"] == "moving"
+        assert "moving" in running.run("worker", "status", "--queue-id=act").stdout
+        assert browser.send("/workers/act/pause").status_code == 409
+        resumed = browser.send("/workers/act/resume").json()
+        assert resumed["pause"] is None and "pause" in resumed["actions"]
+        pid = resumed["listed"]["pid"]
+        saved = browser.send("/environment/MAX_CONCURRENT_ACTIVITIES", {"value": "3"}, "PUT").json()
+        assert saved["restart_wanted"] == ["act"]
+        assert browser.send("/workers/act/restart").status_code == 200
+
+        def is_another(seen: dict[str, Any]) -> bool:
+            return any(worker["listed"]["pid"] != pid and worker["report"] for worker in _here(seen))
+
+        again = _here(browser.until_live(is_another))[0]
+        assert again["report"]["activities"]["total"] == 3, "a worker that begins heeds what was saved"
+        assert again["record"]["crashes_in_a_row"] == 0 and again["record"]["restarts"] == 1
+        assert browser.get("/environment")["restart_wanted"] == []
+        browser.send("/environment/MAX_CONCURRENT_ACTIVITIES", {"value": None}, "PUT")
+        assert browser.send("/workers/nobody/pause").status_code == 404
+        assert browser.send("/workers/act/explode").status_code == 422
+        assert browser.send("/workers/act/drain").status_code == 200
+        until(lambda: running.run("worker", "status", "--queue-id=act").returncode == 1, "it has drained")
+    gone(running)
+
+
+def test_the_control_plane_goes_and_comes_back(own: Machine) -> None:
+    with daemon(own, "q"), browser_of(own) as browser:
+        browser.until_live(lambda seen: seen["connection"]["state"] == "connected" and len(seen["minutes"]) == 60)
+        assert own.run("server", "stop").returncode == 0
+        lost = browser.until_live(lambda seen: seen["connection"]["state"] == "lost")
+        assert any("control plane does not answer" in notice["text"] for notice in lost["notices"])
+        assert browser.http.get("/api/v1/agents").status_code == 503
+        assert own.run("server", "start").returncode == 0
+        back = browser.until_live(lambda seen: seen["connection"]["state"] == "connected")
+        assert back["connection"]["reconnects"] == 1
+        assert browser.http.get("/api/v1/agents").status_code == 200
+
+
+def test_a_run_streams_through_it_and_outlives_the_page(running: Machine) -> None:
+    with daemon(running, "runs"), browser_of(running) as browser:
+        body = {"prompt": "Run `sleep 2; echo still-here`", "worker_queue_id": "runs"}
+        sent = browser.http.post(
+            "/api/v1/agents/default/execute", json=body, headers={"X-Kubiya-CSRF": browser.csrf, "Idempotency-Key": "a"}
+        )
+        assert sent.status_code == 200, sent.text
+        run = sent.json()["execution_id"]
+        with browser.http.stream("GET", f"/api/v1/executions/{run}/stream") as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            for line in stream.iter_lines():
+                if "tool_started" in line:
+                    break  # the page is closed in the middle of it
+        until(lambda: running.json("execution", "get", run)["status"] == "completed", "the run goes on")  # type: ignore[index]
+        with browser.http.stream("GET", f"/api/v1/executions/{run}/stream") as stream:
+            assert "still-here" in "".join(stream.iter_lines())
+        found = browser.http.get("/api/v1/executions", params={"worker_queue_id": "runs", "text": "STILL-here"})
+        assert [row["id"] for row in found.json()] == [run] and found.headers["x-total-count"] == "1"
+        assert [row["id"] for row in _list(running, "--queue-id=runs", "--since=10m", "--sort=created_at")] == [run]
+        assert _list(running, "--queue-id=runs", "--until=2020-01-01") == []
+        minutes = browser.http.get("/api/v1/executions/activity", params={"minutes": 5}).json()
+        assert sum(minute["completed"] for minute in minutes) >= 1 and len(minutes) == 5
+        for path in ("keys", f"executions/{run}/workspace"):
+            assert browser.http.get(f"/api/v1/{path}").status_code == 403
+
+
+def _list(machine: Machine, *words: str) -> Any:
+    return machine.json("execution", "list", *words)
+
+
+def test_logs_are_followed_across_their_files(running: Machine) -> None:
+    with daemon(running, "logged", "--max-log-size=4096", "--max-log-backups=50"), browser_of(running) as browser:
+        names = {source["name"] for source in browser.get("/logs")}
+        assert {"worker/logged", "server", "temporal", "console"} <= names
+        page = browser.get("/logs/lines", source="worker/logged", limit=3)
+        assert len(page["lines"]) == 3 and page["after"]
+        with browser.http.stream(
+            "GET", "/console/api/logs/stream", params={"source": "worker/logged", "after": page["after"]}
+        ) as stream:
+            for turn in range(3):
+                assert browser.send("/workers/logged/pause", {"note": f"{turn} " + "why " * 400}).status_code == 200
+                assert browser.send("/workers/logged/resume").status_code == 200
+            until(lambda: _files(browser) > 1, "the log is rotated: it is told why in full, twice each time")
+            seen = next(json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+            assert seen["lines"][0]["source"] == "worker/logged"
+        texts = list[str]()
+        cursor = {}
+        while True:
+            page = browser.get("/logs/lines", source="worker/logged", limit=7, **cursor)
+            texts = [line["text"] for line in page["lines"]] + texts
+            if page["before"] is None:
+                break
+            cursor = {"before": page["before"]}
+        whole = browser.http.get("/console/api/logs/download", params={"source": "worker/logged"})
+        assert "attachment" in whole.headers["content-disposition"]
+        assert whole.text.splitlines()[: len(texts)] == texts
+        assert browser.http.get("/console/api/logs/lines", params={"source": "../../etc/passwd"}).status_code == 404
+
+
+def _files(browser: Browser) -> int:
+    return next(source["files"] for source in browser.get("/logs") if source["name"] == "worker/logged")
+
+
+def test_the_doctor_of_the_page_is_that_of_the_command(running: Machine) -> None:
+    with daemon(running, "healthy"), browser_of(running) as browser:
+        page = {finding["name"]: finding["result"] for finding in browser.get("/doctor")["findings"]}
+        command = json.loads(running.run("doctor", "-o", "json").stdout)
+        assert page == {finding["name"]: finding["result"] for finding in command}
+        assert page["gateway"] == page["web interface"] == page["key"] == "ok"
+        report = browser.http.get("/console/api/doctor/report")
+        key = (running.home / ".kubiya/server/credentials").read_text().strip()
+        assert report.status_code == 200 and key not in report.text and "[ok] gateway" in report.text
+        (running.home / ".kubiya/server/credentials").chmod(0o644)
+        found = {finding["name"]: finding for finding in browser.get("/doctor")["findings"]}
+        assert found["credentials"]["result"] == "warn" and found["credentials"]["fix"]
+        mended = browser.send("/doctor/fix/credentials").json()
+        assert {finding["name"]: finding["result"] for finding in mended["findings"]}["credentials"] == "ok"
+
+
+def test_it_is_reached_by_another_name_only_when_told(running: Machine) -> None:
+    with running.spawn(*START, "--queue-id=named", "--webui-allowed-host=workers.example.com") as worker:
+        address = httpx.URL(address_of(worker))
+        worker.until_said("Ready")
+        for host, status in (("workers.example.com", 401), ("evil.example", 403)):
+            url = address.copy_with(path="/console/api/session", query=None)
+            assert httpx.get(url, headers={"Host": host}, trust_env=False).status_code == status
+        assert worker.end() == 0
+    refused = running.run(*START, "--queue-id=named", "--webui-allowed-host=*")
+    assert refused.returncode == 6 and "no host" in refused.stderr
+
+
+def test_the_curl_of_a_stranger_is_told_what_to_do(running: Machine) -> None:
+    with daemon(running, "strange"):
+        until(lambda: one_is_up(running), "a web interface runs")
+        state = state_of(running)
+        assert state is not None
+        said = subprocess.run(
+            ["curl", "-s", f"{state['url']}/api/v1/executions"], capture_output=True, text=True, timeout=30, check=True
+        )
+        assert "kubiya ui" in json.loads(said.stdout)["fix"]
