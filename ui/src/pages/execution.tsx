@@ -2,7 +2,7 @@ import { useState, type ReactNode } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 
 import { get, post } from "../api";
-import type { Execution, Submitted, UsageSum } from "../contracts";
+import type { Execution, Queue, Submitted, UsageSum } from "../contracts";
 import { useNow } from "../context";
 import { Badge, Copy, Facts, Failure, Page, Panel, Tabs } from "../parts/basics";
 import { EventsView } from "../parts/events_view";
@@ -53,7 +53,7 @@ function Opened({ id }: { id: string }) {
       <Tabs of={TABS} chosen={tab} choose={setTab} label="Views of this session" />
       <div className="execution">
         <div role="tabpanel" aria-label={tab}>
-          {tab === "conversation" && <RunLive id={id} run={run} isConnected={isConnected} />}
+          {tab === "conversation" && <RunLive id={id} run={run} isConnected={isConnected} isPart />}
           {tab === "timeline" && <Times run={run} />}
           {tab === "events" && <EventsView run={run} />}
           {tab === "usage" && <Used execution={execution} />}
@@ -139,12 +139,16 @@ function Times({ run }: { run: Run }) {
 function About({ execution }: { execution: Execution }) {
   const now = useNow();
   const end = execution.completed_at ? Date.parse(execution.completed_at) : now;
+  const queueId = execution.worker_queue_id;
+  const queue = useLoad(`queue ${queueId}`, async (signal) =>
+    queueId ? await get<Queue>(`/api/v1/worker-queues/${encodeURIComponent(queueId)}`, signal) : null,
+  );
   const { usage } = execution;
   const rows: [string, ReactNode][] = [
     ["Execution", <code key="id">{execution.id}</code>],
     ["Agent", execution.entity_name ?? execution.entity_id],
     ["Model", execution.model],
-    ["Queue", execution.worker_queue_id],
+    ["Queue", queue.data?.name ?? execution.worker_queue_id],
     ["Worker", execution.worker_id],
     ["Submitted", clock(execution.created_at)],
     ["Waited", execution.started_at && span(Date.parse(execution.started_at) - Date.parse(execution.created_at))],

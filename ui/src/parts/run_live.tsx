@@ -14,11 +14,19 @@ import { RunView } from "./run_view";
 
 const LOOK_MS = 2000;
 
-export function RunLive({ id, run, isConnected }: { id: string; run: Run; isConnected: boolean }) {
+interface Props {
+  id: string;
+  run: Run;
+  isConnected: boolean;
+  /** Whether the page around it tells of the failure, and of more. */
+  isPart?: boolean;
+}
+
+export function RunLive({ id, run, isConnected, isPart = false }: Props) {
   return (
     <div className="live-run">
-      <RunBar id={id} run={run} isConnected={isConnected} />
-      {run.error && (
+      <RunBar id={id} run={run} isConnected={isConnected} isPart={isPart} />
+      {run.error && !isPart && (
         <div className="failure" role="alert">
           <p>
             <strong>{run.error.error_type}</strong>: {run.error.error}
@@ -31,7 +39,7 @@ export function RunLive({ id, run, isConnected }: { id: string; run: Run; isConn
   );
 }
 
-function RunBar({ id, run, isConnected }: { id: string; run: Run; isConnected: boolean }) {
+function RunBar({ id, run, isConnected, isPart }: Required<Props>) {
   const now = useNow();
   const phase = statusOf(run);
   const usage = usageOf(run);
@@ -49,7 +57,7 @@ function RunBar({ id, run, isConnected }: { id: string; run: Run; isConnected: b
         {count(done?.input_tokens ?? usage.input)} → {count(done?.output_tokens ?? usage.output)} tokens
       </span>
       <span title="Cost">{money(done?.cost_usd ?? usage.cost)}</span>
-      <Link to={`/executions/${id}`}>Details</Link>
+      {!isPart && <Link to={`/executions/${id}`}>Details</Link>}
     </div>
   );
 }

@@ -100,7 +100,7 @@ function Answer({ step, isOver, shown, toggle }: { step: ModelStep; isOver: bool
   const isRunning = step.ended === null && !isOver;
   const { message, reasoning } = step;
   if (!message.text && !reasoning.text && !isRunning && step.earlier.length === 0) {
-    return <p className="thought quiet">{step.asked > 0 ? `It asks for ${step.asked === 1 ? "a tool" : `${step.asked} tools`}` : "It said nothing"}</p>;
+    return step.asked > 0 ? null : <p className="thought quiet">It said nothing</p>;
   }
   return (
     <article className="answer" aria-busy={isRunning}>

@@ -212,7 +212,7 @@ class Draft {
         this.change(fact.step, 0, at, "tool", (step) => ({
           ...step,
           name: fact.tool_name,
-          input: fact.tool_input,
+          input: argumentsOf(fact),
           approval: fact,
         }));
         return;
@@ -335,6 +335,17 @@ function again<K extends keyof Steps>(kind: K, step: Steps[K], attempt: number, 
   const over = { attempt: step.attempt, began: step.began, ended: step.ended ?? at };
   const earlier = step.attempt === 0 ? step.earlier : [...step.earlier, over];
   return { ...BEGUN[kind](step.step, attempt, at), ...KEPT[kind](step), earlier };
+}
+
+/** What a call that needs an approval was to be made with: its arguments are the model's own text. */
+function argumentsOf(asked: ApprovalRequested): ToolStep["input"] {
+  const text = asked.tool_input["arguments"];
+  try {
+    const read: unknown = typeof text === "string" ? JSON.parse(text) : asked.tool_input;
+    return typeof read === "object" && read !== null ? { ...read } : asked.tool_input;
+  } catch {
+    return asked.tool_input;
+  }
 }
 
 /** As the log names a fact within its execution. */
