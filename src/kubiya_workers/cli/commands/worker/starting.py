@@ -35,7 +35,7 @@ from ...running import run
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
-_CONSOLE_WITHIN_S = 30.0
+_CONSOLE_WITHIN_S, _CONSOLE_SOON_S = 30.0, 2.0
 _SIZE = size(4096, 1024**4)
 
 
@@ -194,8 +194,11 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
         await server.start_daemon(known, progress=talk.note)
     async with reach(known) as reached:
         wish = await _with_proxy(known, wish, reached)
+        spec = _spec(known, wish, reached.url, reached.key, python)
         try:
-            return await daemon.start(known.paths, _spec(known, wish, reached.url, reached.key, python), wish.limits)
+            found = await daemon.start(known.paths, spec, wish.limits)
+            await _say_address(known.paths, Source.of_process().with_(spec.env), within=_CONSOLE_SOON_S)
+            return found
         except daemon.NotStarted as error:
             raise Failed(
                 f"the worker of queue {wish.queue} did not start: {error.reason}",
@@ -260,7 +263,9 @@ async def _web_interface(paths: Paths, spec: LocalWorker) -> AsyncGenerator[None
     """It runs beside the worker, which does not wait for it; its address is said once it is known."""
     source = Source.of_process().with_(spec.env)
     async with console.beside(paths, source, spec):
-        saying = asyncio.create_task(_say_address(paths, source), name="web-interface-address")
+        saying = asyncio.create_task(
+            _say_address(paths, source, within=_CONSOLE_WITHIN_S), name="web-interface-address"
+        )
         try:
             yield
         finally:
@@ -268,14 +273,15 @@ async def _web_interface(paths: Paths, spec: LocalWorker) -> AsyncGenerator[None
             await asyncio.gather(saying, return_exceptions=True)
 
 
-async def _say_address(paths: Paths, source: Source) -> None:
+async def _say_address(paths: Paths, source: Source, *, within: float) -> None:
+    """Where the web interface is, unless it is turned off; one that takes longer is opened by `kubiya ui`."""
     if not ConsoleSettings.of(source).on:
         return
     if (why := console.missing()) is not None:
         talk.note(f"Without the web interface: {why}")
         return
-    found = await console.up(paths, _CONSOLE_WITHIN_S)
-    talk.note(f"Web interface: {console.address(found)}" if found else f"No web interface yet: {paths.console_log}")
+    found = await console.up(paths, within)
+    talk.note(f"Web interface: {console.address(found) if found else 'kubiya ui'}")
 
 
 def _echo(lines: bytes) -> None:
