@@ -59,7 +59,9 @@ def configuration_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "A flag wins over the environment, the environment over the [context](contexts.md), that over the default. "
+        "A flag wins over the environment, the environment over what was "
+        "[saved](web-interface.md#variables-that-are-saved), that over the [context](contexts.md), and that over the "
+        "default. "
         "`kubiya config show` prints each setting "
         "in force and where it came from. A value out of bounds stops the command with exit status 6.",
         "",

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from .gateways import uv_cache
 from .machine import Machine, Spawned, served, until
 
 ON = {"KUBIYA_WEBUI": "true", "KUBIYA_WEBUI_PORT": "0"}
@@ -325,6 +326,35 @@ def test_the_doctor_of_the_page_is_that_of_the_command(running: Machine) -> None
         assert found["credentials"]["result"] == "warn" and found["credentials"]["fix"]
         mended = browser.send("/doctor/fix/credentials").json()
         assert {finding["name"]: finding["result"] for finding in mended["findings"]}["credentials"] == "ok"
+
+
+def test_the_litellm_of_a_worker_is_shown_and_restarted(tmp_path: Path) -> None:
+    key = "sk-in-the-file-81b2"
+    params = {"model": "openai/anything", "api_base": "http://127.0.0.1:1/v1", "api_key": key}
+    with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine:
+        (machine.work / "proxy.json").write_text(
+            json.dumps({"model_list": [{"model_name": "m", "litellm_params": params}]})
+        )
+        flags = ("--enable-local-proxy", "--proxy-config-file=proxy.json")
+        started = machine.run(*START, "-d", "--queue-id=own", *flags, timeout=300)
+        assert started.returncode == 0, started.stderr
+        with browser_of(machine) as browser:
+            answer = browser.http.get("/console/api/proxy")
+            assert key not in answer.text
+            (status,) = answer.json()
+            assert status["owner"] == "worker/own" and status["state"] == "running" and status["healthy"]
+            assert status["models"][0]["model_name"] == "m" and status["models"][0]["params"]["api_key"] == "***"
+            assert status["log"] in {source["name"] for source in browser.get("/logs")}
+            assert browser.send("/proxy/worker%2Fown/restart").status_code == 200
+
+            def is_another() -> bool:
+                (now,) = browser.get("/proxy")
+                return now["state"] == "running" and now["pid"] != status["pid"]
+
+            until(is_another, "its keeper starts it again", 90)
+            assert browser.get("/proxy")[0]["restarts"] == 1
+            assert browser.send("/proxy/server/restart").status_code == 404
+        assert machine.run("worker", "stop", "--queue-id=own").returncode == 0
 
 
 def test_it_is_reached_by_another_name_only_when_told(running: Machine) -> None:

@@ -20,13 +20,14 @@ from kubiya_workers.contracts.console import (
     LogPage,
     LogSource,
     PoolWorker,
+    ProxyStatus,
     Session,
 )
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.wire import Wire, zoned
 from kubiya_workers.settings.source import Source
 
-from . import doctor, environment, log_files
+from . import doctor, environment, log_files, proxy
 from .live import LiveView
 from .logs import MOST_LINES, Asked
 from .parts import Parts
@@ -114,6 +115,14 @@ def router(parts: Parts) -> APIRouter:  # noqa: C901 - one route after the other
     async def get_report() -> Response:
         text = doctor.report(await _examined(parts), parts.known(), Source.of_process())
         return _download([text.encode()], "kubiya-doctor.txt")
+
+    @routes.get("/proxy")
+    async def proxies() -> list[ProxyStatus]:
+        return await proxy.statuses(parts.paths, parts.plane)
+
+    @routes.post("/proxy/{owner:path}/restart")
+    async def restart_proxy(owner: str) -> ProxyStatus:
+        return await proxy.restart(parts.paths, parts.plane, owner)
 
     return routes
 

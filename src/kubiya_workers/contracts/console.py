@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from .pool import Listed, Pause, Record, WorkerReport
+from .pool import Listed, Pause, ProcessRef, Record, WorkerReport
 from .wire import JsonObject, Timestamp, Wire
 
 Scope = Literal["pool", "fleet"]
@@ -192,13 +192,27 @@ class DoctorReport(Wire):
 
 
 class ProxyModel(Wire):
-    """A configured endpoint of a LiteLLM; secrets in `params` are masked."""
+    """A configured endpoint of a LiteLLM; secrets in `params` are masked. What nobody counts is None."""
 
     model_name: str
     params: JsonObject
-    calls: int = 0
-    errors: int = 0
+    calls: int | None = None
+    """Model calls under this name that the control plane knows of."""
+    errors: int | None = None
     average_ms: float | None = None
+
+
+class ProxyRecord(Wire):
+    """What whoever keeps a LiteLLM said of it last; `owner` is its keeper, `process` the LiteLLM itself."""
+
+    owner: ProcessRef
+    process: ProcessRef | None = None
+    state: Literal["running", "starting", "failed"]
+    reason: str | None = None
+    url: str
+    started_at: Timestamp | None = None
+    restarts: int = 0
+    models: tuple[ProxyModel, ...] = ()
 
 
 class ProxyStatus(Wire):

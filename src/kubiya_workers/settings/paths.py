@@ -6,6 +6,9 @@ from pathlib import Path
 from . import variables as v
 from .source import Source
 
+PROXY_RECORD = "proxy.json"
+"""In the directory of whoever keeps a LiteLLM."""
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -98,6 +101,15 @@ class Paths:
     def proxy_log(self, queue: str) -> Path:
         """What the LiteLLM beside a queue's worker says."""
         return self.worker(queue) / "logs" / "litellm.log"
+
+    @property
+    def gateway_proxy(self) -> Path:
+        """How the control plane's LiteLLM is: `contracts.console.ProxyRecord`."""
+        return self.server / PROXY_RECORD
+
+    def worker_proxy(self, queue: str) -> Path:
+        """How the LiteLLM beside a queue's worker is."""
+        return self.upkeep(queue) / PROXY_RECORD
 
     @property
     def upkeeps(self) -> Path:

@@ -4,11 +4,13 @@ All of it passes through: what is checked is what would make LiteLLM fail late, 
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from kubiya_workers.contracts.console import ProxyModel
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.settings.source import BadSetting
 
@@ -23,6 +25,8 @@ SECTIONS = (
 )  # fmt: skip
 """What LiteLLM reads at the top of its configuration."""
 _REFERENCE = "os.environ/"
+_MASK = "***"
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _YAML = (".yaml", ".yml")
 
 
@@ -61,6 +65,13 @@ class ProxyConfig:
     def literal_secrets(self) -> list[str]:
         """The places of secrets that stand in it as they are, and not as a reference."""
         return [where for where, text in _leaves(self.content, "") if _is_literal_secret(where, text)]
+
+    def shown(self) -> tuple[ProxyModel, ...]:
+        """Its endpoints, as they may be shown: a secret that stands in it as it is is masked."""
+        return tuple(
+            ProxyModel(model_name=str(entry["model_name"]), params=_masked(entry["litellm_params"], ""))
+            for entry in self.content["model_list"]
+        )
 
     def written(self, directory: Path, name: str = "litellm.yaml") -> Path:
         """The file for LiteLLM: the user's own where that will do, since it may name files beside it.
@@ -185,6 +196,19 @@ def _leaves(value: object, where: str) -> Iterator[tuple[str, str]]:
                 yield from _leaves(inner, f"{where}[{number}]")
         case _:
             return
+
+
+def _masked(value: Any, name: str) -> Any:
+    match value:
+        case str():
+            return _MASK if _is_literal_secret(name, value) else _CREDENTIALS.sub(f"//{_MASK}@", value)
+        case dict():
+            pairs = cast("dict[Any, Any]", value)
+            return {str(key): _masked(inner, f"{name}.{key}") for key, inner in pairs.items()}
+        case list():
+            return [_masked(inner, name) for inner in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def _is_literal_secret(where: str, text: str) -> bool:

@@ -13,22 +13,27 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
+from kubiya_workers.contracts.console import ProxyRecord
 from kubiya_workers.contracts.errors import Unavailable
+from kubiya_workers.contracts.pool import ProcessRef
 from kubiya_workers.observability import logs
 from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.paths import PROXY_RECORD
 from kubiya_workers.settings.server import COMPATIBLE, THROUGH_LITELLM
 from kubiya_workers.settings.source import Source
 
 from .. import pipes, ports, probe
 from ..guard import Guard, end_group, start_time
 from ..spec import ModelAccess
+from ..state import replace
 from ..upkeep.restarts import HEALTHY_S, wait_before
 from ..upkeep.rotation import LogLimits, RotatingLog
 from .config import ProxyConfig
@@ -76,6 +81,10 @@ class _Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def ref(self) -> ProcessRef:
+        return ProcessRef(pid=self.pid, start=self._start)
 
     @property
     def last_words(self) -> str:
@@ -128,6 +137,12 @@ class LiteLLM:
         self._process: _Process | None = None
         self._retired: set[asyncio.Task[None]] = set()
         self.restarts = 0
+        self._record = ProxyRecord(
+            owner=ProcessRef(pid=os.getpid(), start=start_time(os.getpid())),
+            state="starting",
+            url=f"http://{host}:{port}",
+            models=seat.config.shown(),
+        )
 
     async def start(self, progress: Progress) -> None:
         """Return when it answers.
@@ -136,8 +151,12 @@ class LiteLLM:
             Unavailable: it ended, or took longer than READY_WITHIN_S; with its own last words.
         """
         telling = asyncio.create_task(_tell(progress))
+        self._say("starting")
         try:
             self._process = await self._another()
+        except Unavailable as error:
+            self._say("failed", error.detail)
+            raise
         finally:
             telling.cancel()
 
@@ -155,6 +174,7 @@ class LiteLLM:
             crashes = 1 if time.monotonic() - process.began >= HEALTHY_S else crashes + 1
             wait = wait_before(crashes, random.random())
             log.error("LiteLLM ended: it is started again", status=ended, restart_in=f"{wait:.1f}s", crashes=crashes)
+            self._say("starting", f"it ended with status {ended}: {process.last_words}")
             await self._again(crashes, wait)
 
     async def close(self) -> None:
@@ -163,6 +183,8 @@ class LiteLLM:
         await asyncio.gather(*self._retired, return_exceptions=True)
         if self._process is not None:
             await self._process.end(STOP_S)
+        with suppress(OSError):
+            (self._seat.directory / PROXY_RECORD).unlink(missing_ok=True)
 
     async def _again(self, crashes: int, wait: float) -> None:
         while True:
@@ -174,6 +196,7 @@ class LiteLLM:
                 crashes += 1
                 wait = wait_before(crashes, random.random())
                 log.error("LiteLLM did not start again", reason=error.detail, restart_in=f"{wait:.1f}s")
+                self._say("failed", error.detail)
             else:
                 log.info("LiteLLM answers again", pid=self._process.pid)
                 return
@@ -216,7 +239,16 @@ class LiteLLM:
         except BaseException:
             await asyncio.shield(process.end(0.0))
             raise
+        self._say("running", process=process.ref, started_at=datetime.now(UTC))
         return process
+
+    def _say(self, state: str, reason: str | None = None, **changes: object) -> None:
+        """Tell how it is to who looks; that it cannot be told is no reason to end."""
+        process = None if state == "starting" else self._record.process
+        fresh = {"process": process, **changes, "state": state, "reason": reason, "restarts": self.restarts}
+        self._record = self._record.model_copy(update=fresh)
+        with suppress(OSError):
+            replace(self._seat.directory / PROXY_RECORD, self._record.model_dump_json())
 
     async def _answers(self) -> None:
         root = self.access.url.removesuffix("/v1")

@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import click
 
 from kubiya_workers.contracts.pool import Mode, Record
-from kubiya_workers.launchers import console, server
 from kubiya_workers.launchers import environment as environments
+from kubiya_workers.launchers import server
 from kubiya_workers.launchers.litellm import install
 from kubiya_workers.launchers.spec import LocalWorker
 from kubiya_workers.launchers.upkeep import daemon
@@ -20,7 +19,6 @@ from kubiya_workers.launchers.upkeep.rotation import LogLimits
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.console import ConsoleSettings
-from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.quantities import size
 from kubiya_workers.settings.source import Source
 from kubiya_workers.settings.worker import WorkerSettings
@@ -32,10 +30,10 @@ from ...output import Format, details, output_option, show
 from ...proxying import chosen, of_queue
 from ...render.neutral import neutral
 from ...running import run
+from .web import say_address, web_interface, web_options
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
-_CONSOLE_WITHIN_S = 30.0
 _SIZE = size(4096, 1024**4)
 
 
@@ -90,9 +88,7 @@ class Wish:
 @click.option("--enable-local-proxy", is_flag=True, help="Run a LiteLLM beside the worker, for its model calls.")
 @click.option("--proxy-config-file", type=click.Path(path_type=Path), help="Its configuration: YAML or JSON.")
 @click.option("--proxy-config-json", help="The same, as text.")
-@click.option("--webui-port", type=click.IntRange(0, 65_535), help="The port of the web interface; 8088 without it.")
-@click.option("--no-webui", is_flag=True, help="Without the web interface.")
-@click.option("--webui-allowed-host", multiple=True, help="A name by which the web interface is reached; repeatable.")
+@web_options
 @output_option
 def start(
     queue: str,
@@ -110,9 +106,7 @@ def start(
     max_tasks: int | None,
     max_uptime: int | None,
     health_addr: str | None,
-    webui_port: int | None,
-    no_webui: bool,
-    webui_allowed_host: tuple[str, ...],
+    web: Mapping[v.AnyVariable, object],
     output: Format,
     **proxy: Any,
 ) -> int:
@@ -140,9 +134,7 @@ def start(
         v.MAX_TASKS: max_tasks,
         v.MAX_UPTIME: max_uptime,
         v.HEALTH_ADDR: health_addr,
-        v.WEBUI_PORT: webui_port,
-        v.WEBUI: "false" if no_webui else None,
-        v.WEBUI_ALLOWED_HOSTS: ",".join(webui_allowed_host) or None,
+        **web,
     }
     wish = Wish(
         queue=queue,
@@ -157,9 +149,7 @@ def start(
     check(wish)
     if wish.mode is Mode.FOREGROUND:
         return run(_in_the_foreground(known, wish))
-    record, new = run(in_the_background(known, wish))
-    show(record, output, lambda shown: _text(shown, new))
-    return Exit.DONE
+    return _shown(*run(in_the_background(known, wish)), output)
 
 
 def _mode(type_: str, mode: str | None, in_background: bool) -> Mode:
@@ -194,8 +184,11 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
         await server.start_daemon(known, progress=talk.note)
     async with reach(known) as reached:
         wish = await _with_proxy(known, wish, reached)
+        spec = _spec(known, wish, reached.url, reached.key, python)
         try:
-            return await daemon.start(known.paths, _spec(known, wish, reached.url, reached.key, python), wish.limits)
+            found = await daemon.start(known.paths, spec, wish.limits)
+            await say_address(known.paths, spec)
+            return found
         except daemon.NotStarted as error:
             raise Failed(
                 f"the worker of queue {wish.queue} did not start: {error.reason}",
@@ -213,7 +206,7 @@ async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
         spec = _spec(known, wish, reached.url, reached.key, python)
         async with (
             daemon.foreground(known.paths, spec, wish.limits, _echo) as keeper,
-            _web_interface(known.paths, spec),
+            web_interface(known.paths, spec),
         ):
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, keeper.restart)
             keeping = asyncio.create_task(keeper.keep(), name="keeper")
@@ -255,29 +248,6 @@ def _spec(known: ClientSettings, wish: Wish, url: str, key: str, python: Path) -
     )
 
 
-@asynccontextmanager
-async def _web_interface(paths: Paths, spec: LocalWorker) -> AsyncGenerator[None]:
-    """It runs beside the worker, which does not wait for it; its address is said once it is known."""
-    source = Source.of_process().with_(spec.env)
-    async with console.beside(paths, source, spec):
-        saying = asyncio.create_task(_say_address(paths, source), name="web-interface-address")
-        try:
-            yield
-        finally:
-            saying.cancel()
-            await asyncio.gather(saying, return_exceptions=True)
-
-
-async def _say_address(paths: Paths, source: Source) -> None:
-    if not ConsoleSettings.of(source).on:
-        return
-    if (why := console.missing()) is not None:
-        talk.note(f"Without the web interface: {why}")
-        return
-    found = await console.up(paths, _CONSOLE_WITHIN_S)
-    talk.note(f"Web interface: {console.address(found)}" if found else f"No web interface yet: {paths.console_log}")
-
-
 def _echo(lines: bytes) -> None:
     """To the terminal; one that went away must not take the worker with it."""
     try:
@@ -292,6 +262,11 @@ def _status(status: int) -> Exit:
         return Exit(status) if status else Exit.FAILED
     except ValueError:
         return Exit.FAILED
+
+
+def _shown(record: Record, new: bool, output: Format) -> int:
+    show(record, output, lambda shown: _text(shown, new))
+    return Exit.DONE
 
 
 def _text(record: Record, new: bool) -> str:
