@@ -16,9 +16,9 @@ QUIET = (
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*flags: str) -> Iterator[Browser]:
     """A browser without a window; its sandbox cannot be had by root."""
-    arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    arguments = [*QUIET, *flags, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:

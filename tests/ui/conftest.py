@@ -1,15 +1,15 @@
 """A real browser, Debian's chromium, and a machine with a worker and its web interface."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.e2e.machine import Machine, served, until
 
-CHROMIUM = shutil.which("chromium")
+from .browser import CHROMIUM, chromium
+
 WEB = {"KUBIYA_WEBUI": "true", "KUBIYA_WEBUI_PORT": "0"}
 REBOUND = "rebound.example"
 """A name of somebody else's that leads to this machine."""
@@ -19,13 +19,8 @@ REBOUND = "rebound.example"
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        try:
-            yield started
-        finally:
-            started.close()
+    with chromium(f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

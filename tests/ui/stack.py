@@ -12,10 +12,11 @@ import httpx
 
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 
+from ..e2e.installation import ports_of_its_own
 from ..e2e.machine import Machine, until
 
 QUEUE = "demo"
-ON = {"KUBIYA_WEBUI": "true"}
+ON = {"KUBIYA_WEBUI": "true", "KUBIYA_WEBUI_PORT": "0"}
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 ANSWER = """The repository has **three** parts:
 
@@ -91,10 +92,12 @@ def stack(root: Path) -> Iterator[Stack]:
     """Started by the commands that a person would use; nothing of it is left."""
     with ScriptedModel(SCRIPT) as model:
         access = {"KUBIYA_LLM_BASE_URL": model.url, "KUBIYA_LLM_API_KEY": "none", "KUBIYA_LLM_MODEL": "scripted"}
-        machine = Machine(root, {**ON, **access})
+        # Its server may be started again, and has to be where it was.
+        machine = Machine(root, {**ON, **access, **ports_of_its_own()})
         try:
             started = machine.run("worker", "start", f"--queue-id={QUEUE}", "--type=local", "-d")
             assert started.returncode == 0, started.stderr
+            until((machine.home / ".kubiya/console/console.json").exists, "the web interface is up")
             made = Stack(machine, model)
             asks = {"name": "asks-first", "type": "shell", "configuration": {"approval": "always"}}
             made.call("POST", "/skills", json=asks)

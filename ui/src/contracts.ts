@@ -472,9 +472,20 @@ export interface ProcessRef {
 export interface ProxyModel {
   model_name: string;
   params: { readonly [name: string]: unknown };
-  calls: number;
-  errors: number;
+  calls: number | null;
+  errors: number | null;
   average_ms: number | null;
+}
+
+export interface ProxyRecord {
+  owner: ProcessRef;
+  process: ProcessRef | null;
+  state: "running" | "starting" | "failed";
+  reason: string | null;
+  url: string;
+  started_at: string | null;
+  restarts: number;
+  models: readonly ProxyModel[];
 }
 
 export interface ProxyStatus {

@@ -51,10 +51,10 @@ export function Shell({ children }: { children: ReactNode }) {
         <div className="nav-foot">
           <Connected />
           <div className="row">
-            <button className="small" onClick={() => setShade(changeTheme())} aria-label={`Theme: ${shade}`}>
+            <button className="small" onClick={() => setShade(changeTheme())} title="Light, dark, or as the system says">
               {shade === "system" ? "Auto" : shade === "dark" ? "Dark" : "Light"}
             </button>
-            <button className="small" onClick={() => setHelp(true)} aria-label="Keyboard">
+            <button className="small" onClick={() => setHelp(true)} aria-label="? Keyboard">
               ?
             </button>
             <span className="quiet">{session.version}</span>

@@ -24,6 +24,7 @@ from kubiya_workers.contracts.console import (
     Session,
 )
 from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.models import ChosenModel, ModelTest
 from kubiya_workers.contracts.wire import Wire, zoned
 from kubiya_workers.settings.source import Source
 
@@ -123,6 +124,11 @@ def router(parts: Parts) -> APIRouter:  # noqa: C901 - one route after the other
     @routes.post("/proxy/{owner:path}/restart")
     async def restart_proxy(owner: str) -> ProxyStatus:
         return await proxy.restart(parts.paths, parts.plane, owner)
+
+    @routes.post("/models/test")
+    async def test_model(chosen: ChosenModel) -> ModelTest:
+        client = await parts.plane.client()
+        return await client.models.test(chosen.model)
 
     return routes
 

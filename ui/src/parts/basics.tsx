@@ -97,7 +97,7 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
     });
   };
   return (
-    <button className="small" onClick={copy} aria-label={done ? "Copied" : label}>
+    <button className="small" onClick={copy}>
       {done ? "Copied" : label}
     </button>
   );

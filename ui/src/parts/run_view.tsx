@@ -114,7 +114,7 @@ function Answer({ step, isOver, shown, toggle }: { step: ModelStep; isOver: bool
         </div>
       )}
       {message.text && <Markdown text={message.text} />}
-      {isRunning && <span className="caret" aria-label="It is still answering" />}
+      {isRunning && <span className="caret" aria-hidden="true" />}
     </article>
   );
 }

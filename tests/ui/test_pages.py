@@ -1,0 +1,219 @@
+"""Every page in a real browser, before a real worker with a real run."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from ..e2e.machine import until
+from .screenshots import busy, pages, settled
+from .stack import HOSTILE, QUEUE, Stack, stack
+
+STATIC = Path(__file__).parents[2] / "src/kubiya_workers/console/static/index.html"
+AXE = Path(__file__).parents[2] / "ui/node_modules/axe-core/axe.min.js"
+pytestmark = pytest.mark.skipif(not STATIC.exists(), reason="the pages are not built: Node.js 20 or newer is missing")
+SLOW_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stack]:
+    with stack(tmp_path_factory.mktemp("pages")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def runs(made: Stack) -> dict[str, str]:
+    return busy(made)
+
+
+@pytest.fixture(scope="module")
+def let_in(browser: Browser, made: Stack) -> Iterator[BrowserContext]:
+    # Scripts of a test are put into pages whose own policy knows no others.
+    context = browser.new_context(bypass_csp=True, reduced_motion="reduce")
+    context.set_default_timeout(SLOW_MS)
+    page = context.new_page()
+    page.goto(made.address())
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(let_in: BrowserContext) -> Iterator[Page]:
+    opened = let_in.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    yield opened
+    opened.close()
+    assert problems == []
+
+
+PAGES = list(pages({"done": "", "failed": "", "asks": "", "live": ""}))
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_a_page_is_there_after_a_reload_and_open_to_all(title: str, page: Page, made: Stack, runs: dict[str, str]) -> None:
+    settled(page, made.origin + pages(runs)[title])
+    heading = page.locator("main h1").inner_text()
+    page.reload()
+    expect(page.locator("main h1")).to_have_text(heading, timeout=SLOW_MS)
+    expect(page.locator(".failure button")).to_have_count(0)
+    page.add_script_tag(path=AXE)
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        found: Any = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+        assert not serious, [(v["id"], [node["html"][:120] for node in v["nodes"][:3]]) for v in serious]
+    page.set_viewport_size({"width": 380, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_a_run_is_started_watched_and_read(page: Page, made: Stack) -> None:
+    settled(page, f"{made.origin}/playground")
+    page.get_by_label("Queue").select_option(QUEUE)
+    page.get_by_role("textbox", name="Prompt").fill("Look at this repository and tell me.")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_url(re.compile(r"/playground/[0-9a-f-]{36}$"))
+    expect(page.locator(".run-bar .badge").first).to_have_text("completed", timeout=SLOW_MS)
+    expect(page.locator(".answer table")).to_contain_text("214")
+    tool = page.locator(".tool").first
+    tool.locator(".tool-line").click()
+    expect(tool.locator(".terminal .ansi-green")).to_have_text("ok")
+    expect(tool).to_contain_text("214 passed")
+    page.get_by_role("link", name="Details").click()
+    for tab in ("Timeline", "Raw events", "Usage"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("tabpanel")).not_to_be_empty()
+
+
+def test_an_answer_streams_and_can_be_stopped(page: Page, made: Stack) -> None:
+    run = made.submit("Count slowly, so that it can be stopped.")
+    page.goto(f"{made.origin}/playground/{run}")
+    answer = page.locator(".answer").last
+    expect(answer).to_contain_text("3 4", timeout=SLOW_MS)
+    before = answer.inner_text()
+    expect(answer).to_contain_text("12 13", timeout=SLOW_MS)
+    assert answer.inner_text().startswith(before[:20])
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".run-bar .badge").first).to_have_text("cancelled", timeout=SLOW_MS)
+    made.until_status(run, "cancelled")
+
+
+def test_an_approval_is_given_in_place(page: Page, made: Stack) -> None:
+    run = made.submit("Ask before you do it.", agent="careful")
+    page.goto(f"{made.origin}/playground/{run}")
+    expect(page.locator(".approval")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator(".tool-main")).to_have_text("echo approved")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.locator(".run-bar .badge").first).to_have_text("completed", timeout=SLOW_MS)
+    expect(page.locator(".approval")).to_have_count(0)
+
+
+def test_what_tools_and_models_print_is_text(page: Page, made: Stack) -> None:
+    run = made.submit("Print something hostile, please.")
+    made.until_status(run, "completed")
+    page.goto(f"{made.origin}/playground/{run}")
+    page.locator(".tool-line").click()
+    expect(page.locator(".tool .terminal")).to_contain_text(HOSTILE)
+    assert "owned" not in page.title()
+    assert page.locator("#main img, #main script").count() == 0
+
+
+def test_sessions_are_found_and_the_address_says_which(page: Page, made: Stack, runs: dict[str, str]) -> None:
+    settled(page, f"{made.origin}/executions")
+    rows = page.locator("tbody tr")
+    page.get_by_label("Status").select_option("failed")
+    expect(rows).to_have_count(1)
+    page.get_by_label("Text").fill("nothing is like this")
+    expect(page.get_by_text("No session is like that")).to_be_visible()
+    assert "status=failed" in page.url and "text=" in page.url
+    page.get_by_label("Text").fill("at once")
+    expect(rows).to_have_count(1)
+    page.get_by_label("Text").blur()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/executions/{runs['failed']}")
+    expect(page.get_by_role("alert").first).to_contain_text("does not speak that language")
+
+
+def test_the_keyboard_goes_everywhere(page: Page, made: Stack) -> None:
+    settled(page, f"{made.origin}/")
+    for key, path in (("w", "/workers"), ("m", "/models"), ("l", "/logs"), ("o", "/")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"{made.origin}{path}")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_worker_is_paused_and_resumed_from_its_page(page: Page, made: Stack) -> None:
+    settled(page, f"{made.origin}/workers/{QUEUE}")
+    for name, state in (("Pause", "paused"), ("Resume", "running")):
+        page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_role("alertdialog").get_by_role("button", name=name, exact=True).click()
+        expect(page.locator("main h1 .badge")).to_have_text(state, timeout=SLOW_MS)
+    seen: Any = made.machine.json("worker", "status", f"--queue-id={QUEUE}")
+    assert seen["pause"] is None and seen["report"]["taking"]
+
+
+def test_a_log_is_searched_and_followed(page: Page, made: Stack) -> None:
+    settled(page, f"{made.origin}/logs?source=worker/{QUEUE}")
+    lines = page.locator(".log-line")
+    page.get_by_label("Search the log").fill("Connected to Temporal")
+    expect(lines).to_have_count(1)
+    page.get_by_label("Search the log").fill("Task completed")
+    run = made.submit("Say hello to the log")
+    made.until_status(run, "completed")
+    expect(page.locator(".log-line", has_text=run)).not_to_have_count(0)
+
+
+def test_a_model_is_tested(page: Page, made: Stack) -> None:
+    settled(page, f"{made.origin}/models")
+    page.get_by_role("button", name="Test kubiya/offline").click()
+    expect(page.locator("tr", has_text="kubiya/offline").get_by_role("status")).to_contain_text("offline model")
+
+
+def test_two_tabs_see_the_same(let_in: BrowserContext, made: Stack) -> None:
+    run = made.submit("Look at this repository with two tabs.")
+    tabs = [let_in.new_page() for _ in range(2)]
+    for tab in tabs:
+        tab.goto(f"{made.origin}/playground/{run}")
+    for tab in tabs:
+        expect(tab.locator(".run-inner")).to_contain_text("Its tests pass.", timeout=SLOW_MS)
+    assert tabs[0].locator(".run-inner").inner_text() == tabs[1].locator(".run-inner").inner_text()
+    for tab in tabs:
+        tab.close()
+
+
+def test_a_control_plane_that_goes_and_comes_back(browser: Browser, tmp_path: Path) -> None:
+    """Said within moments; what was missed is there afterwards, once, without a reload."""
+    with stack(tmp_path) as made:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(made.address())
+        run = made.submit("Count slowly while the control plane is away.")
+        page.goto(f"{made.origin}/playground/{run}")
+        expect(page.locator(".answer").last).to_contain_text("3 4", timeout=SLOW_MS)
+        assert made.machine.run("server", "stop").returncode == 0
+        expect(page.get_by_text("has been away for")).to_be_visible(timeout=SLOW_MS)
+        assert made.machine.run("server", "start").returncode == 0
+        expect(page.get_by_text("has been away for")).to_have_count(0, timeout=60_000)
+        expect(page.locator(".answer").last).to_contain_text("0 1 2 3", timeout=60_000)
+        numbers: list[str] = []
+
+        def counts_on() -> bool:
+            numbers[:] = page.locator(".answer").last.inner_text().split()
+            return len(numbers) > 30
+
+        until(counts_on, "the answer goes on", 60)
+        assert numbers[:30] == [str(number) for number in range(30)]
+        assert page.locator(".answer").count() == 1
+        made.call("POST", f"/executions/{run}/cancel")
+        context.close()
+
