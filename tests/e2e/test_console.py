@@ -268,7 +268,9 @@ def test_workers_are_paused_resumed_restarted_and_drained(running: Machine) -> N
 
 def test_the_control_plane_goes_and_comes_back(own: Machine) -> None:
     with daemon(own, "q"), browser_of(own) as browser:
-        browser.until_live(lambda seen: seen["connection"]["state"] == "connected" and len(seen["minutes"]) == 60)
+        seen = browser.until_live(lambda seen: "q" in seen["connection"]["configuration"])
+        assert seen["connection"]["state"] == "connected" and len(seen["minutes"]) == 60
+        assert seen["connection"]["configuration"]["q"]["queue_name"] == "q" and seen["backlog"] == {"q": 0}
         assert own.run("server", "stop").returncode == 0
         lost = browser.until_live(lambda seen: seen["connection"]["state"] == "lost")
         assert any("control plane does not answer" in notice["text"] for notice in lost["notices"])
