@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
 from kubiya_workers.console.door import CSRF, Names, Sessions
 from kubiya_workers.launchers import signin
@@ -34,9 +33,9 @@ async def test_a_browser_that_is_in_may_open_a_used_address_again(console: Conso
     assert again.status_code == 303 and "set-cookie" not in again.headers
 
 
-@pytest.mark.parametrize("token", ["", "x", "1.2.3", "é.x.y", signin.make("another secret", time.time())])
-async def test_a_token_of_nobody_lets_nobody_in(console: Console, token: str) -> None:
-    assert (await console.stranger.get("/", params={"token": token})).status_code == 401
+async def test_a_token_of_nobody_lets_nobody_in(console: Console) -> None:
+    for token in ("", "x", "1.2.3", "é.x.y", signin.make("another secret", time.time())):
+        assert (await console.stranger.get("/", params={"token": token})).status_code == 401, token
 
 
 async def test_an_address_never_leads_elsewhere(console: Console) -> None:
