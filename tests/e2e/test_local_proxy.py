@@ -2,8 +2,11 @@
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -100,6 +103,64 @@ def test_what_an_upstream_refuses_is_said(running: Machine) -> None:
             refused = running.run("exec", "--queue", "refused", "--yes", "go", timeout=SLOW_S)
             assert refused.returncode == 1
             assert KEY not in refused.stderr + refused.stdout
+
+
+BEDROCK = """\
+model_list:
+  - model_name: claude-3-5-sonnet
+    litellm_params:
+      model: bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0
+      aws_access_key_id: os.environ/AWS_ACCESS_KEY_ID
+      aws_secret_access_key: os.environ/AWS_SECRET_ACCESS_KEY
+      aws_region_name: us-east-1
+"""
+"""As it is documented."""
+NO_ACCESS = "The security token included in the request is invalid."
+
+
+class Bedrock(BaseHTTPRequestHandler):
+    """What AWS answers to whoever has no access."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(self.path)
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps({"message": NO_ACCESS}).encode()
+        self.send_response(403)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """To nobody."""
+
+
+@pytest.fixture
+def bedrock() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bedrock) as answering:
+        thread = threading.Thread(target=answering.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{answering.server_port}"
+        answering.shutdown()
+        thread.join()
+
+
+def test_the_documented_example_of_bedrock_is_called_and_refused_clearly(running: Machine, bedrock: str) -> None:
+    (running.work / "bedrock.yaml").write_text(BEDROCK)
+    words = (*LITELLM, "--queue-id=bedrock", "--proxy-config-file=./bedrock.yaml")
+    unset = running.run(*words)
+    assert unset.returncode == CONFIGURATION
+    assert "AWS_ACCESS_KEY_ID" in unset.stderr
+    keys = {"AWS_ACCESS_KEY_ID": "AKIANOTONE", "AWS_SECRET_ACCESS_KEY": "very-secret-value"}
+    with running.spawn(*words, env={**keys, "AWS_BEDROCK_RUNTIME_ENDPOINT": bedrock}) as worker:
+        worker.until_said("Ready", 300)
+        refused = running.run("exec", "--queue", "bedrock", "--yes", "go", timeout=SLOW_S)
+        assert refused.returncode == 1
+        assert NO_ACCESS in refused.stderr and "model_error" in refused.stderr
+        assert "very-secret-value" not in refused.stderr + worker.said()
+    assert Bedrock.asked[0].startswith("/model/anthropic.claude-3-5-sonnet-20240620-v1")
 
 
 @pytest.mark.parametrize(

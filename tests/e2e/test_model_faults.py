@@ -200,7 +200,7 @@ def test_a_limit_that_does_not_exist_is_refused(served: Served) -> None:
 
 
 def test_a_large_prompt_travels_whole(served: Served) -> None:
-    prompt = "large prompt: " + "päge " * 60_000
+    prompt = "large prompt: " + "päge " * 180_000  # 1 MB
     run = Run(served, prompt)
     run.assert_completed("I read it")
     assert run.execution["prompt"] == prompt

@@ -1,0 +1,81 @@
+"""Pictures of every page in both themes, from a real installation: `make screenshots` writes them to docs/pictures."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from .browser import chromium
+from .stack import QUEUE, Stack, stack
+
+THEMES = ("light", "dark")
+WIDE = {"width": 1360, "height": 860}
+NARROW = {"width": 380, "height": 780}
+
+
+def main() -> None:
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as root, stack(Path(root)) as made, chromium() as browser:
+        runs = busy(made)
+        for theme in THEMES:
+            take(browser, made, target, theme, runs)
+
+
+def busy(made: Stack) -> dict[str, str]:
+    """Runs of every kind; their ids by what is seen of them."""
+    done = made.submit("Look at this repository and say what it is made of.")
+    failed = made.submit("Fail at once, so that the failure can be seen.")
+    for _ in range(4):
+        made.until_status(made.submit("Say hello"), "completed")
+    made.until_status(done, "completed")
+    made.until_status(failed, "failed")
+    asks = made.submit("Ask before you do anything.", agent="careful")
+    made.until_status(asks, "waiting_for_input")
+    live = made.submit("Count slowly, so that it can be watched.")
+    made.until_status(live, "running")
+    return {"done": done, "failed": failed, "asks": asks, "live": live}
+
+
+def pages(runs: dict[str, str]) -> dict[str, str]:
+    return {
+        "overview": "/",
+        "workers": "/workers",
+        "worker": f"/workers/{QUEUE}",
+        "playground": f"/playground/{runs['done']}",
+        "approval": f"/playground/{runs['asks']}",
+        "live": f"/playground/{runs['live']}",
+        "sessions": "/executions",
+        "session": f"/executions/{runs['done']}",
+        "failed": f"/executions/{runs['failed']}",
+        "proxy": "/proxy",
+        "models": "/models",
+        "environment": "/environment",
+        "doctor": "/doctor",
+        "control-plane": "/control-plane",
+        "logs": "/logs",
+    }
+
+
+def take(browser: Browser, made: Stack, target: Path, theme: str, runs: dict[str, str]) -> None:
+    for name, size in (("", WIDE), ("-narrow", NARROW)):
+        context = browser.new_context(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(made.address())
+        for title, path in pages(runs).items():
+            settled(page, made.origin + path)
+            page.screenshot(path=target / f"{title}-{theme}{name}.png")
+        context.close()
+
+
+def settled(page: Page, address: str) -> None:
+    """Its data have come, and were drawn."""
+    page.goto(address)
+    page.wait_for_selector("main h1")
+    page.get_by_text("Loading…").wait_for(state="hidden")
+    page.wait_for_timeout(900)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""A machine with a worker, its web interface, and runs of every kind: one that goes on, one that asks, one that failed."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from kubiya_workers.testing import Reply, ScriptedModel, error, tool
+
+from ..e2e.machine import Machine, until
+
+QUEUE = "demo"
+ON = {"KUBIYA_WEBUI": "true"}
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+ANSWER = """The repository has **three** parts:
+
+| part | files |
+| --- | --- |
+| `src` | 214 |
+| `tests` | 96 |
+
+```python
+def hello() -> str:
+    return "world"
+```
+
+Its tests pass."""
+LISTING = r"printf '\033[1;32mok\033[0m   tests/unit  214 passed\n\033[33mwarn\033[0m one is slow\n'"
+SCRIPT: dict[str, Any] = {
+    "Look at this repository": [
+        replace(tool("shell", {"command": LISTING}, text="I look at it."), reasoning="First its files, then its tests."),
+        tool("shell", {"command": "ls -la; sleep 1"}),
+        Reply(ANSWER, reasoning="Now I know."),
+    ],
+    "Print something hostile": [tool("shell", {"command": f"echo {json.dumps(HOSTILE)}"}), f"It printed {HOSTILE}"],
+    "Count slowly": [Reply(" ".join(str(number) for number in range(4000)), tokens_per_s=8)],
+    "Ask before": [tool("shell", {"command": "echo approved"}), "Done, as you allowed."],
+    "Fail at": [error(400, "this model does not speak that language")],
+    "Say hello": ["Hello."],
+}
+
+
+@dataclass
+class Stack:
+    """What runs, and the way to it."""
+
+    machine: Machine
+    model: ScriptedModel
+
+    def address(self) -> str:
+        """One that lets a browser in, once."""
+        opened: Any = self.machine.json("ui", "--no-open")
+        return str(opened["open"])
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.address())
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """The control plane's own API."""
+        state: Any = self.machine.json("server", "status")
+        key = (self.machine.home / ".kubiya/server/credentials").read_text().strip()
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.request(method, f"{state['url']}/api/v1{path}", headers=headers, timeout=30, **options)
+        assert answer.status_code < 300, answer.text
+        return answer.json() if answer.content else None
+
+    def submit(self, prompt: str, *, agent: str = "default", **fields: Any) -> str:
+        body = {"prompt": prompt, "worker_queue_id": QUEUE, **fields}
+        return str(self.call("POST", f"/agents/{agent}/execute", json=body)["id"])
+
+    def until_status(self, execution: str, *statuses: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+
+        def there() -> bool:
+            found.update(self.call("GET", f"/executions/{execution}"))
+            return found["status"] in statuses
+
+        until(there, f"{execution} is {statuses}", 60)
+        return found
+
+
+@contextmanager
+def stack(root: Path) -> Iterator[Stack]:
+    """Started by the commands that a person would use; nothing of it is left."""
+    with ScriptedModel(SCRIPT) as model:
+        access = {"KUBIYA_LLM_BASE_URL": model.url, "KUBIYA_LLM_API_KEY": "none", "KUBIYA_LLM_MODEL": "scripted"}
+        machine = Machine(root, {**ON, **access})
+        try:
+            started = machine.run("worker", "start", f"--queue-id={QUEUE}", "--type=local", "-d")
+            assert started.returncode == 0, started.stderr
+            made = Stack(machine, model)
+            asks = {"name": "asks-first", "type": "shell", "configuration": {"approval": "always"}}
+            made.call("POST", "/skills", json=asks)
+            made.call("POST", "/agents", json={"name": "careful", "skill_ids": ["asks-first"]})
+            yield made
+            assert machine.run("worker", "stop", f"--queue-id={QUEUE}").returncode == 0
+            assert machine.run("server", "stop").returncode == 0
+            machine.assert_nothing_left()
+        finally:
+            machine.kill_everything()

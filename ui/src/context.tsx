@@ -1,0 +1,68 @@
+// What every page knows: the session, and the live snapshot of the machine.
+
+import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
+
+import { openSession, Problem } from "./api";
+import type { ConsoleSession, Live } from "./contracts";
+
+export interface World {
+  readonly session: ConsoleSession;
+  readonly live: Live | null;
+  /** Whether the web interface itself answers; the browser tries again by itself. */
+  readonly isHeard: boolean;
+}
+
+const Context = createContext<World | null>(null);
+
+export function useWorld(): World {
+  const world = useContext(Context);
+  if (world === null) throw new Error("outside of <Provider>");
+  return world;
+}
+
+/** The current time, to the second. */
+export function useNow(everyMs = 1000): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}
+
+export function Provider({ children, refused }: { children: ReactNode; refused: (problem: Problem) => ReactNode }) {
+  const [session, setSession] = useState<ConsoleSession | Problem | null>(null);
+  const [live, setLive] = useState<Live | null>(null);
+  const [isHeard, setHeard] = useState(true);
+  useEffect(() => {
+    openSession().then(setSession, (error: unknown) => {
+      setSession(error instanceof Problem ? error : new Problem(0, String(error), null));
+    });
+  }, []);
+  const opened = session !== null && !(session instanceof Problem);
+  useEffect(() => (opened ? listen(setLive, setHeard, setSession) : undefined), [opened]);
+  if (session === null) return null;
+  if (session instanceof Problem) return refused(session);
+  return <Context.Provider value={{ session, live, isHeard }}>{children}</Context.Provider>;
+}
+
+function listen(
+  setLive: (live: Live) => void,
+  setHeard: (isHeard: boolean) => void,
+  setSession: (session: ConsoleSession | Problem) => void,
+): () => void {
+  const source = new EventSource("/console/api/live");
+  source.addEventListener("live", (event: MessageEvent<string>) => {
+    setHeard(true);
+    setLive(JSON.parse(event.data) as Live);
+  });
+  source.onopen = () => {
+    setHeard(true);
+    // Another start of it has other tokens.
+    openSession().then(setSession, (error: unknown) => {
+      if (error instanceof Problem && error.status === 401) setSession(error);
+    });
+  };
+  source.onerror = () => setHeard(false);
+  return () => source.close();
+}

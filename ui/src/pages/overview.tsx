@@ -1,0 +1,145 @@
+import { Link } from "react-router";
+
+import { get } from "../api";
+import type { Execution, Live, Minute, Notice } from "../contracts";
+import { useNow, useWorld } from "../context";
+import { Badge, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
+import { Bars, Line } from "../parts/charts";
+import { useLoad } from "../use_load";
+import { clock, pluralized, since, span } from "../words";
+
+const RECENT_MS = 4000;
+
+export default function Overview() {
+  const { live, session } = useWorld();
+  const now = useNow();
+  return (
+    <Page title="Overview">
+      {live && <Notices notices={live.notices} />}
+      {live ? <Figures live={live} /> : <p className="quiet pad">Loading…</p>}
+      <div className="grid two">
+        <Recent />
+        <div className="stack">
+          {live && <Connection live={live} now={now} />}
+          <Panel title="System">
+            <Facts
+              rows={[
+                ["Version", session.version],
+                ["Build of these pages", session.build],
+                ["Host", session.hostname],
+                ["System", session.os],
+                ["Python", session.python],
+                ["Home", session.home],
+                ["Temporal", live?.connection.temporal_host],
+              ]}
+            />
+          </Panel>
+        </div>
+      </div>
+    </Page>
+  );
+}
+
+function Notices({ notices }: { notices: readonly Notice[] }) {
+  return notices.map((notice) => (
+    <div key={notice.text} className="banner warn" role="alert">
+      {notice.text} {notice.remedy && <span className="remedy">{notice.remedy}</span>}
+    </div>
+  ));
+}
+
+function Figures({ live }: { live: Live }) {
+  const states = new Map<string, number>();
+  for (const worker of live.workers) states.set(worker.listed.state, (states.get(worker.listed.state) ?? 0) + 1);
+  const running = states.get("running") ?? states.get("active") ?? 0;
+  const waiting = Object.values(live.backlog).reduce((sum, tasks) => sum + tasks, 0);
+  const last = live.minutes.slice(-60);
+  const total = (field: keyof Omit<Minute, "at">) => last.reduce((sum, minute) => sum + minute[field], 0);
+  const [completed, failed] = [total("completed"), total("failed")];
+  const ended = completed + failed;
+  return (
+    <div className="figures">
+      <Figure
+        name="Workers running"
+        value={running}
+        tone={live.workers.length > 0 && running === 0 ? "bad" : "calm"}
+        note={[...states].map(([state, number]) => `${number} ${state}`).join(", ") || "none was started"}
+      />
+      <Figure
+        name="Executions in the last hour"
+        value={total("started")}
+        note={
+          <Bars
+            values={last.map((minute) => minute.completed)}
+            bad={last.map((minute) => minute.failed)}
+            label={`Executions that ended, by minute: ${completed} completed and ${failed} failed in the last hour`}
+          />
+        }
+      />
+      <Figure
+        name="Failed"
+        value={ended ? `${Math.round((100 * failed) / ended)} %` : "–"}
+        tone={failed > 0 ? "bad" : "calm"}
+        note={ended ? `${failed} of ${pluralized(ended, "execution")}` : "none ended in the last hour"}
+      />
+      <Figure
+        name="Waiting in queues"
+        value={waiting}
+        tone={waiting > 0 ? "warn" : "calm"}
+        note={
+          Object.entries(live.backlog)
+            .filter(([, tasks]) => tasks > 0)
+            .map(([queue, tasks]) => `${tasks} in ${queue}`)
+            .join(", ") || "nothing waits"
+        }
+      />
+    </div>
+  );
+}
+
+function Connection({ live, now }: { live: Live; now: number }) {
+  const { connection } = live;
+  const latency = connection.samples.at(-1)?.latency_ms ?? null;
+  return (
+    <Panel title="Control plane" aside={<Badge state={connection.state} />}>
+      <Line
+        values={connection.samples.map((sample) => sample.latency_ms)}
+        label={`Latency of the control plane: ${latency === null ? "it does not answer" : span(latency)}`}
+      />
+      <Facts
+        rows={[
+          ["Address", connection.url],
+          ["Latency", latency === null ? "–" : `${latency.toFixed(1)} ms`],
+          ["Last contact", connection.last_contact ? `${since(connection.last_contact, now)} ago` : "–"],
+        ]}
+      />
+      <Link to="/control-plane">More</Link>
+    </Panel>
+  );
+}
+
+function Recent() {
+  const now = useNow();
+  const recent = useLoad("recent", (signal) => get<readonly Execution[]>("/api/v1/executions?limit=12", signal), RECENT_MS);
+  return (
+    <Panel title="Recent activity" aside={<Link to="/executions">All sessions</Link>}>
+      {recent.data?.length === 0 && (
+        <Empty title="Nothing has run yet">
+          <Link to="/playground">Run something in the playground</Link>
+        </Empty>
+      )}
+      {recent.data === null && recent.problem && <p className="quiet">{recent.problem.message}</p>}
+      <ul className="activity">
+        {recent.data?.map((execution) => (
+          <li key={execution.id}>
+            <Badge state={execution.status} />
+            <Link to={`/executions/${execution.id}`}>{execution.prompt}</Link>
+            <time dateTime={execution.created_at} title={clock(execution.created_at)}>
+              {since(execution.created_at, now)} ago
+            </time>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}

@@ -1,0 +1,144 @@
+// Lines of a log: the past as one scrolls up, the present as it comes. Only what is seen is in the document.
+
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+import { get, query } from "../api";
+import type { LogLine, LogPage } from "../contracts";
+import { ansi } from "./text";
+
+export interface LogFilter {
+  readonly level?: string | undefined;
+  readonly text?: string | undefined;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+}
+
+const PAGE = 500;
+/** What is kept in memory; older lines are asked for again. */
+const KEPT = 100_000;
+const ROW_PX = 20;
+const NEAR_PX = 400;
+
+export function LogView({
+  source,
+  filter = {},
+  follow = true,
+  className = "",
+}: {
+  source: string;
+  filter?: LogFilter;
+  follow?: boolean;
+  className?: string;
+}) {
+  const frame = useRef<HTMLDivElement>(null);
+  const { lines, isLoading, hasBefore, loadBefore, problem } = useLines(source, filter, follow);
+  const sticks = useRef(true);
+  const rows = useVirtualizer({
+    count: lines.length,
+    getScrollElement: () => frame.current,
+    estimateSize: () => ROW_PX,
+    overscan: 30,
+    getItemKey: (index) => lines[index]?.cursor ?? index,
+  });
+  const first = lines[0]?.cursor;
+  const anchor = useRef<{ first: string | undefined; count: number }>({ first, count: 0 });
+  useLayoutEffect(() => {
+    const grown = lines.length - anchor.current.count;
+    const isOlder = anchor.current.first !== undefined && anchor.current.first !== first && grown > 0;
+    anchor.current = { first, count: lines.length };
+    if (sticks.current) rows.scrollToIndex(lines.length - 1, { align: "end" });
+    // What was read stays where it was when older lines come before it.
+    else if (isOlder && frame.current) frame.current.scrollTop += grown * ROW_PX;
+  }, [lines, first, rows]);
+  const onScroll = () => {
+    const at = frame.current;
+    if (!at) return;
+    sticks.current = at.scrollHeight - at.scrollTop - at.clientHeight < ROW_PX;
+    if (at.scrollTop < NEAR_PX && hasBefore && !isLoading) loadBefore();
+  };
+  return (
+    <div className={`log ${className}`}>
+      <div className="log-frame" ref={frame} onScroll={onScroll} tabIndex={0} role="log" aria-live="off" aria-label={`Log ${source}`}>
+        <div className="log-inner" style={{ height: rows.getTotalSize() }}>
+          {rows.getVirtualItems().map((row) => {
+            const line = lines[row.index];
+            return (
+              <div key={row.key} className={`log-line ${line?.level ?? ""}`} style={{ transform: `translateY(${row.start}px)` }}>
+                {ansi(line?.text ?? "")}
+              </div>
+            );
+          })}
+        </div>
+        {lines.length === 0 && !isLoading && <p className="quiet pad">{problem ?? "No line of this log is like that."}</p>}
+      </div>
+    </div>
+  );
+}
+
+function useLines(source: string, filter: LogFilter, follow: boolean) {
+  const [lines, setLines] = useState<readonly LogLine[]>([]);
+  const [before, setBefore] = useState<string | null>(null);
+  const [after, setAfter] = useState<string | null>(null);
+  const [isLoading, setLoading] = useState(true);
+  const [problem, setProblem] = useState<string | null>(null);
+  const { level, text, since, until } = filter;
+  const load = useCallback(
+    (place: { before?: string }, signal?: AbortSignal) =>
+      get<LogPage>(
+        `/console/api/logs/lines${query({ source, level, text, since, until, limit: PAGE, ...place })}`,
+        signal,
+      ),
+    [source, level, text, since, until],
+  );
+  useEffect(() => {
+    const stop = new AbortController();
+    setLoading(true);
+    load({}, stop.signal)
+      .then((page) => {
+        setLines(page.lines);
+        setBefore(page.before);
+        setAfter(page.after ?? page.lines.at(-1)?.cursor ?? "");
+        setProblem(null);
+        setLoading(false);
+      })
+      .catch((error: unknown) => {
+        if (stop.signal.aborted) return;
+        setProblem(error instanceof Error ? error.message : String(error));
+        setLoading(false);
+      });
+    return () => stop.abort();
+  }, [load]);
+  const loadBefore = useCallback(() => {
+    if (before === null) return;
+    setLoading(true);
+    load({ before })
+      .then((page) => {
+        setLines((known) => [...page.lines, ...known].slice(0, KEPT));
+        setBefore(page.before);
+      })
+      .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+      .finally(() => setLoading(false));
+  }, [before, load]);
+  useEffect(() => {
+    if (!follow || until || after === null) return;
+    const wanted = matcher(level, text);
+    const from = new EventSource(`/console/api/logs/stream${query({ source, after })}`);
+    from.addEventListener("lines", (event: MessageEvent<string>) => {
+      const fresh = (JSON.parse(event.data) as { lines: LogLine[] }).lines.filter(wanted);
+      if (fresh.length) setLines((known) => [...known, ...fresh].slice(-KEPT));
+    });
+    return () => from.close();
+  }, [source, after, follow, level, text, until]);
+  return { lines, isLoading, hasBefore: before !== null, loadBefore, problem };
+}
+
+const ORDER = ["DEBUG", "INFO", "WARN", "ERROR"];
+
+/** As the server filters the past: this level or a graver one, and the text, whatever its case. */
+function matcher(level: string | undefined, text: string | undefined): (line: LogLine) => boolean {
+  const least = level ? ORDER.indexOf(level) : -1;
+  const wanted = text?.toLowerCase() ?? "";
+  return (line) =>
+    (least < 0 || ORDER.indexOf(line.level ?? "") >= least) && line.text.toLowerCase().includes(wanted);
+}

@@ -1,0 +1,185 @@
+// The frame of every page: where one can go, what is wrong, and the keyboard.
+
+import { useEffect, useRef, useState, type ReactNode } from "react";
+import { NavLink, useLocation, useNavigate } from "react-router";
+
+import { useNow, useWorld } from "./context";
+import { isTyping, PAGES } from "./keys";
+import { changeTheme, theme } from "./theme";
+import { since } from "./words";
+
+const WITHIN_MS = 1500;
+
+export function Shell({ children }: { children: ReactNode }) {
+  const { session } = useWorld();
+  const [help, setHelp] = useState(false);
+  const [menu, setMenu] = useState(false);
+  const [shade, setShade] = useState(theme);
+  const location = useLocation();
+  useKeyboard(() => setHelp((before) => !before));
+  useEffect(() => {
+    setMenu(false);
+    const page = PAGES.findLast((one) => location.pathname === one.path || location.pathname.startsWith(`${one.path}/`));
+    document.title = `${page?.name ?? "Overview"} · Kubiya workers`;
+  }, [location.pathname]);
+  return (
+    <div className="shell">
+      <a className="skip" href="#main">
+        To the page
+      </a>
+      <nav className={menu ? "open" : ""} aria-label="Pages">
+        <div className="brand">
+          <span className="mark" aria-hidden="true" />
+          <span>
+            Kubiya
+            <small>{session.scope === "pool" ? session.hostname : "all workers"}</small>
+          </span>
+          <button className="menu small" aria-expanded={menu} onClick={() => setMenu(!menu)}>
+            Menu
+          </button>
+        </div>
+        <ul>
+          {PAGES.map((page) => (
+            <li key={page.path}>
+              <NavLink to={page.path} end={page.path === "/"}>
+                {page.name}
+                <kbd aria-hidden="true">{page.key}</kbd>
+              </NavLink>
+            </li>
+          ))}
+        </ul>
+        <div className="nav-foot">
+          <Connected />
+          <div className="row">
+            <button className="small" onClick={() => setShade(changeTheme())} aria-label={`Theme: ${shade}`}>
+              {shade === "system" ? "Auto" : shade === "dark" ? "Dark" : "Light"}
+            </button>
+            <button className="small" onClick={() => setHelp(true)} aria-label="Keyboard">
+              ?
+            </button>
+            <span className="quiet">{session.version}</span>
+          </div>
+        </div>
+      </nav>
+      <div className="content">
+        <Banner />
+        <main id="main" tabIndex={-1}>
+          {children}
+        </main>
+      </div>
+      {help && <Help close={() => setHelp(false)} />}
+    </div>
+  );
+}
+
+function Connected() {
+  const { live, isHeard } = useWorld();
+  const state = !isHeard ? "lost" : (live?.connection.state ?? "connecting");
+  const words = { connected: "Control plane connected", connecting: "Connecting", lost: "Control plane away" };
+  return (
+    <NavLink to="/control-plane" className={`connected ${state}`}>
+      <span className="dot" aria-hidden="true" />
+      {isHeard ? words[state] : "No web interface"}
+    </NavLink>
+  );
+}
+
+/** What is wrong, in one sentence each. */
+function Banner() {
+  const { live, isHeard } = useWorld();
+  const now = useNow();
+  const away = live?.connection.state === "lost" ? live.connection : null;
+  return (
+    <div role="status" aria-live="polite">
+      {!isHeard && (
+        <p className="banner bad">
+          The web interface does not answer: what is shown is from before. It is asked again by itself.
+        </p>
+      )}
+      {isHeard && away && (
+        <p className="banner bad">
+          The control plane at {away.url} has been away for {since(away.since, now)}: {lastError(away.samples)}. Workers
+          go on with what they have.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function lastError(samples: readonly { error: string | null }[]): string {
+  return samples.findLast((sample) => sample.error !== null)?.error ?? "it does not answer";
+}
+
+function useKeyboard(toggleHelp: () => void): void {
+  const navigate = useNavigate();
+  const toggle = useRef(toggleHelp);
+  toggle.current = toggleHelp;
+  useEffect(() => {
+    let goes = 0;
+    const onKey = (event: KeyboardEvent) => {
+      if (isTyping(event)) {
+        if (event.key === "Escape") (event.target as HTMLElement).blur();
+        return;
+      }
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const page = event.timeStamp - goes < WITHIN_MS ? PAGES.find((one) => one.key === event.key) : undefined;
+      goes = 0;
+      if (page) void navigate(page.path);
+      else if (event.key === "g") goes = event.timeStamp;
+      else if (event.key === "?") toggle.current();
+      else if (event.key === "/") {
+        const search = document.querySelector<HTMLInputElement>("input[type=search]");
+        if (search) {
+          event.preventDefault();
+          search.focus();
+        }
+      }
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [navigate]);
+}
+
+function Help({ close }: { close: () => void }) {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => event.key === "Escape" && close();
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [close]);
+  return (
+    <div className="veil" onClick={close}>
+      <div className="dialog" role="dialog" aria-modal="true" aria-label="Keyboard" onClick={(e) => e.stopPropagation()}>
+        <h2>Keyboard</h2>
+        <table className="keys">
+          <tbody>
+            <Key keys={["/"]} does="Search on this page" />
+            <Key keys={["j", "k"]} does="Next, previous row" />
+            <Key keys={["Enter"]} does="Open the row" />
+            {PAGES.map((page) => (
+              <Key key={page.key} keys={["g", page.key]} does={page.name} />
+            ))}
+            <Key keys={["?"]} does="This" />
+          </tbody>
+        </table>
+        <div className="row end">
+          <button className="primary" onClick={close} autoFocus>
+            Close
+          </button>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Key({ keys, does }: { keys: readonly string[]; does: string }) {
+  return (
+    <tr>
+      <td>
+        {keys.map((key) => (
+          <kbd key={key}>{key}</kbd>
+        ))}
+      </td>
+      <td>{does}</td>
+    </tr>
+  );
+}
