@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
+import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -16,12 +19,13 @@ import psutil
 import pytest
 
 from .gateways import uv_cache
-from .machine import Machine, Spawned, served, until
+from .machine import KUBIYA, Machine, Spawned, served, until
 
 ON = {"KUBIYA_WEBUI": "true", "KUBIYA_WEBUI_PORT": "0"}
 """On, at a port of the system's choice: tests run beside each other."""
 START = ("worker", "start", "--type=local")
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=\S+")
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=[\w.-]+")
+SAID = re.compile(r"Web interface: (http://127\.0\.0\.1:(\d+)) \(open it with: kubiya ui\)")
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +96,12 @@ def let_in(address: str) -> Iterator[Browser]:
         yield Browser(http, http.get("/console/api/session").json()["csrf"])
 
 
-def address_of(worker: Spawned) -> str:
-    worker.until_said("Web interface: ")
-    found = ADDRESS.search(worker.said())
-    assert found is not None, worker.said()
-    return found[0]
+def url_of(worker: Spawned) -> str:
+    """What is said where no person reads: nothing that lets a browser in."""
+    worker.until_said("(open it with: kubiya ui)")
+    found = SAID.search(worker.said())
+    assert found is not None and "token" not in worker.said(), worker.said()
+    return found[1]
 
 
 @contextlib.contextmanager
@@ -125,8 +130,10 @@ def gone(machine: Machine) -> None:
 
 def test_the_printed_address_lets_in_once_and_is_in_no_log(running: Machine) -> None:
     with running.spawn(*START, "--queue-id=fore") as worker:
-        address = address_of(worker)
+        url = url_of(worker)
         worker.until_said("Ready")
+        address = running.json("ui", "--no-open")["open"]  # type: ignore[index]
+        assert address.startswith(f"{url}/?token=")
         with let_in(address) as browser:
             session = browser.get("/session")
             assert session["scope"] == "pool" and session["home"] == str(running.home / ".kubiya")
@@ -143,6 +150,30 @@ def test_the_printed_address_lets_in_once_and_is_in_no_log(running: Machine) -> 
         words = " ".join(word for process in consoles(running) for word in process.cmdline())
         assert key not in words
         assert worker.end() == 0
+    gone(running)
+
+
+def test_a_person_at_a_terminal_is_shown_what_lets_in(running: Machine) -> None:
+    ours, theirs = pty.openpty()
+    words = [KUBIYA, *START, "--queue-id=terminal"]
+    environ = {**running.environ, "TERM": "dumb", "COLUMNS": "500"}
+    worker = subprocess.Popen(words, cwd=running.work, env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = ""
+    try:
+        while (found := ADDRESS.search(said)) is None or not said[found.end() :].startswith("\r"):
+            ready, _, _ = select.select([ours], [], [], 60)
+            assert ready, said
+            said += os.read(ours, 65_536).decode()
+        with let_in(found[0]) as browser:
+            assert browser.get("/session")["scope"] == "pool"
+    finally:
+        worker.terminate()
+        with contextlib.suppress(OSError):  # the terminal ends with its last program
+            while os.read(ours, 65_536):
+                pass
+        os.close(ours)
+        worker.wait(45)
     gone(running)
 
 
@@ -183,8 +214,7 @@ def test_a_taken_port_makes_it_the_next(running: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with running.spawn(*START, "--queue-id=ported", f"--webui-port={port}") as worker:
-            found = ADDRESS.search(address_of(worker))
-            assert found is not None and int(found[1]) != port
+            assert httpx.URL(url_of(worker)).port not in (None, port)
             worker.until_said("Ready")
             assert worker.end() == 0
 
@@ -238,7 +268,9 @@ def test_workers_are_paused_resumed_restarted_and_drained(running: Machine) -> N
 
 def test_the_control_plane_goes_and_comes_back(own: Machine) -> None:
     with daemon(own, "q"), browser_of(own) as browser:
-        browser.until_live(lambda seen: seen["connection"]["state"] == "connected" and len(seen["minutes"]) == 60)
+        seen = browser.until_live(lambda seen: "q" in seen["connection"]["configuration"])
+        assert seen["connection"]["state"] == "connected" and len(seen["minutes"]) == 60
+        assert seen["connection"]["configuration"]["q"]["queue_name"] == "q" and seen["backlog"] == {"q": 0}
         assert own.run("server", "stop").returncode == 0
         lost = browser.until_live(lambda seen: seen["connection"]["state"] == "lost")
         assert any("control plane does not answer" in notice["text"] for notice in lost["notices"])
@@ -359,11 +391,11 @@ def test_the_litellm_of_a_worker_is_shown_and_restarted(tmp_path: Path) -> None:
 
 def test_it_is_reached_by_another_name_only_when_told(running: Machine) -> None:
     with running.spawn(*START, "--queue-id=named", "--webui-allowed-host=workers.example.com") as worker:
-        address = httpx.URL(address_of(worker))
+        url = url_of(worker)
         worker.until_said("Ready")
         for host, status in (("workers.example.com", 401), ("evil.example", 403)):
-            url = address.copy_with(path="/console/api/session", query=None)
-            assert httpx.get(url, headers={"Host": host}, trust_env=False).status_code == status
+            asked = f"{url}/console/api/session"
+            assert httpx.get(asked, headers={"Host": host}, trust_env=False).status_code == status
         assert worker.end() == 0
     refused = running.run(*START, "--queue-id=named", "--webui-allowed-host=*")
     assert refused.returncode == 6 and "no host" in refused.stderr

@@ -1,5 +1,6 @@
 """A page of another origin, in the browser that was let in: it can neither read nor act, on any route."""
 
+import contextlib
 import functools
 import json
 import threading
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from kubiya_workers.launchers.console import opener
+from kubiya_workers.settings.paths import Paths
 from tests.e2e.machine import Machine
 
 from .conftest import REBOUND
@@ -200,6 +203,19 @@ def test_a_link_of_its_shows_a_page_but_its_token_is_nobodys(context: BrowserCon
         page.wait_for_url(f"{base}/**")
         assert answers[0] == 401
         page.context.close()
+
+
+def test_the_page_that_a_browser_is_started_with_lets_it_in(
+    browser: Browser, machine: Machine, address: str, base: str
+) -> None:
+    file = opener(Paths(machine.home / ".kubiya"), address)
+    assert file.stat().st_mode & 0o777 == 0o600
+    with contextlib.closing(browser.new_context()) as fresh:
+        page = fresh.new_page()
+        page.goto(file.as_uri())
+        page.wait_for_url(f"{base}/")
+        asked = "fetch('/console/api/session').then(answer => answer.status)"
+        assert page.evaluate(asked) == 200
 
 
 def _answers(page: Page, base: str) -> list[int]:

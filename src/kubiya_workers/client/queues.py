@@ -20,7 +20,7 @@ class _Config(Wire):
     settings: JsonObject = {}
 
 
-_CONFIG = TypeAdapter(_Config)
+_CONFIG = TypeAdapter(JsonObject)
 
 
 class Queues:
@@ -38,7 +38,11 @@ class Queues:
 
     async def settings(self, queue: str) -> JsonObject:
         """What workers of the queue heed; their own keys may ask for it, too."""
-        return (await self._connection.get(f"/worker-queues/{part(queue)}/config", _CONFIG)).settings
+        return _Config.model_validate(await self.config(queue)).settings
+
+    async def config(self, queue: str) -> JsonObject:
+        """All that workers of the queue are configured with."""
+        return await self._connection.get(f"/worker-queues/{part(queue)}/config", _CONFIG)
 
     async def create(self, new: NewQueue, *, environment: str = DEFAULT_ENVIRONMENT) -> Queue:
         return await self._connection.put("POST", f"/environments/{part(environment)}/worker-queues", _ONE, new)

@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         source = Source.of_process()
         paths = Paths.of(source)
-        target = Target.of(paths, options.control_plane, source.get(v.API_KEY))
+        target = Target(paths, options.control_plane, source.get(v.API_KEY), options.embedded)
         start = Start(source, paths, ConsoleSettings.of(source), target)
         lock = _only_one(paths, options.lock_fd)
         level = "DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL)
@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="console", description="The web interface of this machine's workers.")
     parser.add_argument("--control-plane", required=True, help="the address of the control plane that is shown")
+    parser.add_argument("--embedded", action="store_true", help="it is the one of this home, wherever that is")
     parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -109,8 +110,12 @@ async def _serve(start: Start) -> None:
         parts = _parts(start, listener, secret)
         for close in (parts.plane.close, parts.forward.close, parts.pool.close):
             stack.push_async_callback(close)
-        for work in (parts.live.contacts.forever(), parts.live.forever(), parts.live.ask_forever()):
-            stack.callback(asyncio.create_task(work).cancel)
+        works = [
+            asyncio.create_task(work)
+            for work in (parts.live.contacts.forever(), parts.live.forever(), parts.live.ask_forever())
+        ]
+        for work in works:
+            stack.callback(work.cancel)
         over = asyncio.create_task(_until_over(start.paths), name="over")
         await stack.enter_async_context(served(build(parts), listener, before_stop=parts.live.close))
         found = _state(start, listener, secret)
@@ -118,6 +123,8 @@ async def _serve(start: Start) -> None:
         stack.callback(console.clear, start.paths)
         log.info("Web interface is up", url=found.url, pid=found.pid, control_plane=start.target.url)
         heap.freeze()
+        for ended in (await asyncio.wait({over, *works}, return_when=asyncio.FIRST_COMPLETED))[0]:
+            ended.result()  # of the works only what broke them: whoever keeps us starts another
         log.info("Stopping", reason=await over)
 
 

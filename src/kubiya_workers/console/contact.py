@@ -28,28 +28,27 @@ _LIST = TypeAdapter(list[object])
 
 
 class ControlPlane:
-    """A client for wherever the control plane is now; one connection pool for each address that it had."""
+    """A client for wherever the control plane is now; what still asks at an address that it had may end that."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self._endpoint: Endpoint | None = None
-        self._client: ControlPlaneClient | None = None
+        self._clients: list[ControlPlaneClient] = []
 
     async def client(self) -> ControlPlaneClient:
         """Raises Unavailable when the embedded one does not run."""
         endpoint = self.target.now()
-        if self._client is None or endpoint != self._endpoint:
-            await self.close()
-            self._client, self._endpoint = ControlPlaneClient(endpoint.url, endpoint.key), endpoint
-        return self._client
+        if endpoint != self._endpoint:
+            self._clients.append(ControlPlaneClient(endpoint.url, endpoint.key))
+            self._endpoint = endpoint
+        return self._clients[-1]
 
     @asynccontextmanager
     async def reached(self) -> AsyncGenerator[ControlPlaneClient]:
         yield await self.client()
 
     async def close(self) -> None:
-        if self._client is not None:
-            client, self._client = self._client, None
+        for client in self._clients:
             await client.connection.close()
 
 

@@ -25,6 +25,7 @@ from kubiya_workers.launchers.serving.problems import answer_refusal
 CSRF = "x-kubiya-csrf"
 APIS = ("/console/api", "/api")
 _SAFE = ("GET", "HEAD")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MOST_SESSIONS = 1000
 _HOW = "open the address that `kubiya worker start` printed, or run: kubiya ui"
 
@@ -83,20 +84,25 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Names:
-    """The names by which we may be reached: loopback's with our port, and those that the user allows."""
+    """The names by which we may be reached: loopback's, with any port since ours may be mapped, and the allowed ones.
+
+    `port` is that on which we listen.
+    """
 
     port: int
     allowed: tuple[str, ...] = ()
 
     def has(self, host: str) -> bool:
-        host = host.strip().lower()
-        if host in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
-            return True
-        return host in self.allowed or _without_port(host) in self.allowed
+        return _without_port(host.lower()) in _LOOPBACK or self._allows(host)
 
-    def has_origin(self, origin: str) -> bool:
+    def has_origin(self, origin: str, host: str) -> bool:
+        """Whether a page of `origin` is ours: at the very name and port that was asked, or at an allowed one."""
         parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and self.has(parts.netloc)
+        return parts.scheme in ("http", "https") and (parts.netloc == host.lower() or self._allows(parts.netloc))
+
+    def _allows(self, host: str) -> bool:
+        host = host.lower()
+        return host in self.allowed or _without_port(host) in self.allowed
 
 
 def _without_port(host: str) -> str:
@@ -148,7 +154,7 @@ class Door:
                 fix="to reach it by another name: kubiya worker start --webui-allowed-host NAME",
             )
         origin = headers.get("origin")
-        if origin is not None and not self._names.has_origin(origin):
+        if origin is not None and not self._names.has_origin(origin, hosts[0]):
             raise Forbidden("a page of another origin may not do this")
         # A link to one of our pages may be followed from anywhere; nothing else may be asked for by other pages.
         foreign = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")

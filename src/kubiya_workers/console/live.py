@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.console import Connection, ConnectionState, Live, Minute, Notice, PoolWorker
-from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.errors import NotFound, Refusal
 from kubiya_workers.contracts.pool import UpkeepState
+from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.launchers.litellm.config import masked
 from kubiya_workers.settings.paths import Paths
 
 from . import pool
@@ -18,6 +23,7 @@ from .contact import Contacts, ControlPlane
 EVERY_S = 1.0
 KEEP_ALIVE_S = 15.0
 _REMOTE_EVERY_S = 3.0
+_CONFIGURATION_EVERY_S = 30.0
 _MINUTES = 60
 _MOST_WORKERS = 1000
 
@@ -28,6 +34,7 @@ class _Remote:
 
     workers: tuple[Worker, ...] = ()
     minutes: tuple[Minute, ...] = ()
+    configuration: JsonObject = field(default_factory=dict[str, Any])
 
 
 class LiveView:
@@ -41,6 +48,7 @@ class LiveView:
         self._changed = asyncio.Condition()
         self._watchers = 0
         self._remote = _Remote()
+        self._configured_until = 0.0
         self.contacts = Contacts(plane, on_change=self._wake.set)
         self.now: Live | None = None
 
@@ -120,17 +128,32 @@ class LiveView:
         """The connection, with what the workers of this machine were told when they registered."""
         reports = [worker.report for worker in here if worker.report is not None]
         host = next((report.temporal_host for report in reports if report.temporal_host), None)
-        return self.contacts.connection.model_copy(update={"temporal_host": host})
+        told = {"temporal_host": host, "configuration": self._remote.configuration}
+        return self.contacts.connection.model_copy(update=told)
 
     async def _ask(self) -> None:
         try:
             client = await self._plane.client()
             workers = await client.workers.list(limit=_MOST_WORKERS)
             minutes = await client.executions.activity(minutes=_MINUTES)
+            configuration = await self._configuration(client)
         except Refusal:
             return  # the contacts say so
-        self._remote = _Remote(tuple(workers), tuple(minutes))
+        self._remote = _Remote(tuple(workers), tuple(minutes), configuration)
         self._wake.set()
+
+    async def _configuration(self, client: ControlPlaneClient) -> JsonObject:
+        """What the workers of this machine are configured with, by their queue; asked for now and then."""
+        now = time.monotonic()
+        if self._remote.configuration and now < self._configured_until:
+            return self._remote.configuration
+        self._configured_until = now + _CONFIGURATION_EVERY_S
+        ours = [worker.key for worker in (self.now.workers if self.now else ()) if worker.report is not None]
+        found: JsonObject = {}
+        for queue in ours:
+            with contextlib.suppress(NotFound):
+                found[queue] = masked(await client.queues.config(queue))
+        return found
 
     async def _tell(self) -> None:
         async with self._changed:

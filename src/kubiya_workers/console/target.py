@@ -17,11 +17,6 @@ class Target:
     key: str = field(repr=False)
     embedded: bool
 
-    @classmethod
-    def of(cls, paths: Paths, url: str, key: str) -> "Target":
-        running = state.read(paths)
-        return cls(paths, url, key, embedded=running is not None and running.url == url)
-
     def now(self) -> Endpoint:
         """Where it is at this moment.
 

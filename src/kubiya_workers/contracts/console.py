@@ -57,7 +57,7 @@ class Connection(Wire):
     """What the control plane says of its own parts: None is well, else why it is not."""
     temporal_host: str | None = None
     configuration: JsonObject = {}
-    """What a worker is told when it registers, without secrets."""
+    """What the workers of this machine are configured with, by their queue, without secrets."""
 
 
 class Action(StrEnum):

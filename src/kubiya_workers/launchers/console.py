@@ -10,6 +10,7 @@ Two lock files carry it, as they do the embedded control plane:
 
 import asyncio
 import contextlib
+import html
 import os
 import random
 import subprocess
@@ -19,6 +20,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -62,6 +64,8 @@ class ConsoleWish:
     source: Source
     url: str
     key: str = field(repr=False)
+    embedded: bool
+    """It is the one of this home, which may come back at another address."""
 
 
 def status(paths: Paths) -> ConsoleState | None:
@@ -76,6 +80,21 @@ def status(paths: Paths) -> ConsoleState | None:
 def address(state: ConsoleState) -> str:
     """An address that lets one browser in, once."""
     return f"{state.url}/?token={signin.make(state.secret, time.time())}"
+
+
+def opener(paths: Paths, address: str) -> Path:
+    """A page of the user's own that leads to an address: what a browser is started with, all users of a machine see.
+
+    Raises:
+        BadSetting: the home cannot be written.
+    """
+    file = paths.console / "open.html"
+    page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={html.escape(address)}">\n'
+    try:
+        files.replace(file, page)
+    except OSError as error:
+        raise files.unwritable(file, error) from error
+    return file
 
 
 def missing() -> str | None:
@@ -99,7 +118,9 @@ async def beside(paths: Paths, source: Source, spec: LocalWorker) -> AsyncGenera
     if not ConsoleSettings.of(source).on:
         yield
         return
-    async with kept(ConsoleWish(paths, source, spec.url, spec.key)):
+    running = files.read(paths)
+    embedded = running is not None and running.url == spec.url
+    async with kept(ConsoleWish(paths, source, spec.url, spec.key, embedded)):
         yield
 
 
@@ -108,7 +129,7 @@ async def kept(wish: ConsoleWish) -> AsyncGenerator[None]:
     """A web interface runs for as long as the context lasts; nobody waits for it, and its failure is only logged."""
     why = missing()
     if why is not None:
-        log.warning("Web interface is not started", reason=why)
+        log.info("Web interface is not started", reason=why)
         yield
         return
     task = asyncio.create_task(_Keeping(wish).forever(), name="web-interface")
@@ -173,6 +194,7 @@ def _spawn(wish: ConsoleWish, lock: FileLock) -> subprocess.Popen[bytes]:
             [
                 *(sys.executable, "-P", "-m", "kubiya_workers.console"),
                 *("--lock-fd", str(lock.descriptor), "--control-plane", wish.url),
+                *(("--embedded",) if wish.embedded else ()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -9,6 +9,7 @@ import click
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.launchers import console
 from kubiya_workers.settings.client import ClientSettings
+from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting, Source
 
 from .. import talk
@@ -40,7 +41,7 @@ def command(no_open: bool, output: Format) -> int:
     known, shown = settings(), _Shown(output, opens=not no_open)
     state = console.status(known.paths)
     if state is not None:
-        _hand_over(state, shown, started=False)
+        _hand_over(known.paths, state, shown, started=False)
         return Exit.DONE
     if (why := console.missing()) is not None:
         raise BadSetting(f"there can be no web interface: {why}")
@@ -50,18 +51,18 @@ def command(no_open: bool, output: Format) -> int:
 
 async def _until_told(known: ClientSettings, shown: _Shown) -> None:
     async with reach(known) as reached:
-        wish = console.ConsoleWish(known.paths, Source.of_process(), reached.url, reached.key)
+        wish = console.ConsoleWish(known.paths, Source.of_process(), reached.url, reached.key, reached.embedded)
         async with console.kept(wish):
             state = await console.up(known.paths, _UP_WITHIN_S)
             if state is None:
                 raise Unavailable("the web interface did not start", fix=f"see {known.paths.console_log}")
-            _hand_over(state, shown, started=True)
+            _hand_over(known.paths, state, shown, started=True)
             talk.note("It runs until Ctrl-C.")
             await asyncio.Event().wait()
 
 
-def _hand_over(state: console.ConsoleState, shown: _Shown, *, started: bool) -> None:
+def _hand_over(paths: Paths, state: console.ConsoleState, shown: _Shown, *, started: bool) -> None:
     address = console.address(state)
     show_plain({"url": state.url, "open": address, "started": started}, shown.output, address)
     if shown.opens and shown.output is Format.TEXT:
-        webbrowser.open(address)
+        webbrowser.open(console.opener(paths, address).as_uri())

@@ -69,7 +69,7 @@ class ProxyConfig:
     def shown(self) -> tuple[ProxyModel, ...]:
         """Its endpoints, as they may be shown: a secret that stands in it as it is is masked."""
         return tuple(
-            ProxyModel(model_name=str(entry["model_name"]), params=_masked(entry["litellm_params"], ""))
+            ProxyModel(model_name=str(entry["model_name"]), params=masked(entry["litellm_params"]))
             for entry in self.content["model_list"]
         )
 
@@ -198,15 +198,16 @@ def _leaves(value: object, where: str) -> Iterator[tuple[str, str]]:
             return
 
 
-def _masked(value: Any, name: str) -> Any:
+def masked(value: Any, name: str = "") -> Any:
+    """What stands below `name` in some configuration, as it may be shown: no literal secret, no credentials."""
     match value:
         case str():
             return _MASK if _is_literal_secret(name, value) else _CREDENTIALS.sub(f"//{_MASK}@", value)
         case dict():
             pairs = cast("dict[Any, Any]", value)
-            return {str(key): _masked(inner, f"{name}.{key}") for key, inner in pairs.items()}
+            return {str(key): masked(inner, f"{name}.{key}") for key, inner in pairs.items()}
         case list():
-            return [_masked(inner, name) for inner in cast("list[Any]", value)]
+            return [masked(inner, name) for inner in cast("list[Any]", value)]
         case _:
             return value
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kubiya_workers import __version__
 from kubiya_workers.contracts.errors import Conflict, Invalid
 from kubiya_workers.contracts.pool import Mode, ProcessRef, Record, UpkeepState
 from kubiya_workers.launchers import script
@@ -294,3 +295,32 @@ async def test_stopping_never_touches_another_process_of_the_same_number(paths: 
     settled = daemon.settle(paths, "q1")
     assert settled is not None and settled.state is UpkeepState.STOPPED
     assert records.stored(paths, "q1") == settled
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_one_that_is_asked_for_another_drains_it_first_and_counts_no_crash(
+    paths: Paths, tmp_path: Path, run: Callable[[str], None], mode: Mode
+) -> None:
+    run(STAYS)
+    async with kept(paths, spec(tmp_path), mode) as keeper:
+        first = (await keeper.settled()).worker
+        keeper.restart()
+        await until(lambda: keeper.record.worker not in (None, first) and keeper.record.state is UpkeepState.RUNNING)
+        assert keeper.record.restarts == 1 and keeper.record.crashes_in_a_row == 0
+        last = keeper.record.last_restart
+        assert last is not None and not last.crash and last.reason == "it was asked to"
+        assert paths.worker_log("q1").read_text().count("draining") == 1
+    assert keeper.record.state is UpkeepState.STOPPED
+
+
+def test_only_a_running_one_of_this_version_is_asked(paths: Paths) -> None:
+    here = ProcessRef(pid=os.getpid(), start=start_time(os.getpid()))
+    fields = {"queue": "q1", "mode": "daemon", "supervisor": here, "control_plane_url": "u", "log": "l"}
+    fields |= {"started_with": {"cwd": "/", "max_log_size": 1, "max_log_backups": 1}}
+    fields |= {"started_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z"}
+    for version, state in (("0.0.0", "running"), (__version__, "starting"), (__version__, "stopped")):
+        record = Record.model_validate({**fields, "version": version, "state": state})
+        assert not daemon.takes_restart(record)
+        with pytest.raises(Conflict):
+            daemon.restart(record)
+    assert daemon.takes_restart(Record.model_validate({**fields, "version": __version__, "state": "running"}))

@@ -1,5 +1,6 @@
 """What becomes of a worker that has ended."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +69,12 @@ def test_a_single_execution_says_with_its_status_how_that_went_and_a_killed_one_
     failed = after(Ended(1, 1.0, ever_ready=True), 0, Mode.DAEMON, 0.5, once=True)
     assert isinstance(failed, Over) and failed.state is UpkeepState.FAILED
     assert isinstance(after(Ended(-9, 1.0, ever_ready=True), 0, Mode.DAEMON, 0.5, once=True), Again)
+
+
+@pytest.mark.parametrize("status", [0, 1, -9])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_one_that_was_asked_for_is_started_at_once_and_forgets_crashes(status: int, mode: Mode) -> None:
+    step = after(Ended(status, 1.0, ever_ready=True, asked=True), 7, mode, 0.5)
+    assert isinstance(step, Again) and step.asked
+    assert (step.wait, step.crashes, step.crash, step.looping) == (0.0, 0, False, False)
+    assert isinstance(after(Ended(status, 1.0, ever_ready=True, asked=True, told=True), 0, mode, 0.5), Over)

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -60,4 +61,9 @@ async def say_address(paths: Paths, spec: LocalWorker, *, within: float = _SOON_
         talk.note(f"Without the web interface: {why}")
         return
     found = await console.up(paths, within)
-    talk.note(f"Web interface: {console.address(found) if found else 'kubiya ui'}")
+    talk.note(f"Web interface: {_shown(found) if found else 'kubiya ui'}")
+
+
+def _shown(found: console.ConsoleState) -> str:
+    """What lets a browser in is for a person at a terminal: it must be in no log."""
+    return console.address(found) if sys.stderr.isatty() else f"{found.url} (open it with: kubiya ui)"
