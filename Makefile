@@ -25,7 +25,7 @@ docs: setup ## The manual, from the commands and settings themselves
 
 lock: ## Pin every dependency with its hashes
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
-	  --extra server --group dev pyproject.toml --output-file requirements.lock
+	  --extra server --extra docker --group dev pyproject.toml --output-file requirements.lock
 	.venv/bin/python -c 'from kubiya_workers.launchers.litellm.install import WANTED; print(*WANTED, sep="\\n")' | \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	  - --output-file src/kubiya_workers/launchers/litellm/requirements.txt
