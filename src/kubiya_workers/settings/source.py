@@ -3,10 +3,14 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
+
+
+ENV_FILE = "KUBIYA_ENV_FILE"
 
 
 class BadSetting(Exception):
@@ -36,7 +40,19 @@ class Source:
 
     @classmethod
     def of_process(cls) -> "Source":
-        return cls(dict(os.environ))
+        """The environment of this process, and what the file that KUBIYA_ENV_FILE names says where it says nothing.
+
+        A file, unlike the environment, is not shown by what shows processes and containers.
+
+        Raises:
+            BadSetting: that file cannot be read.
+        """
+        environ = dict(os.environ)
+        file = environ.get(ENV_FILE, "").strip()
+        if not file:
+            return cls(environ)
+        said = _lines_of(Path(file))
+        return cls({**environ, **{name: value for name, value in said.items() if not environ.get(name, "").strip()}})
 
     def get(self, variable: Variable[T], flag: T | None = None) -> T:
         """The value in force.
@@ -58,6 +74,23 @@ class Source:
     def first(self, *variables: Variable[str]) -> str | None:
         """The first of these that is set."""
         return next((value for variable in variables if (value := self.get(variable))), None)
+
+
+def _lines_of(file: Path) -> dict[str, str]:
+    """`NAME=value` a line, the value as it stands; blank lines and comments are skipped."""
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{ENV_FILE}={str(file)!r} cannot be read: {error}") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, equals, value = line.partition("=")
+        if not line or line.startswith("#"):
+            continue
+        if not equals or not name.strip():
+            raise BadSetting(f"line {number} of {file} is not NAME=value")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def text(value: str) -> str:

@@ -28,6 +28,8 @@ from ...output import Format, details, output_option, show
 from ...proxying import chosen, of_queue
 from ...render.neutral import neutral
 from ...running import run
+from . import in_docker
+from .in_docker import Asked, container_options
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
@@ -85,6 +87,7 @@ class Wish:
 @click.option("--enable-local-proxy", is_flag=True, help="Run a LiteLLM beside the worker, for its model calls.")
 @click.option("--proxy-config-file", type=click.Path(path_type=Path), help="Its configuration: YAML or JSON.")
 @click.option("--proxy-config-json", help="The same, as text.")
+@container_options
 @output_option
 def start(
     queue: str,
@@ -102,6 +105,7 @@ def start(
     max_tasks: int | None,
     max_uptime: int | None,
     health_addr: str | None,
+    container: Asked,
     output: Format,
     **proxy: Any,
 ) -> int:
@@ -111,14 +115,17 @@ def start(
     lets it finish or hand back what it does; a second one ends it now.
 
     In the background (-d) a supervisor starts it again when it crashes, and the command returns when the worker polls
-    its queue, or with the reason why it does not. One that runs already is left as it is.
+    its queue, or with the reason why it does not. One that runs already is left as it is. For one in a container
+    (--type docker) Docker is the supervisor.
 
     \b
     kubiya worker start --queue-id=my-queue --type=local
     kubiya worker start --queue-id=my-queue --type=local -d --max-log-size=100Mi
     kubiya worker start --queue my-queue --mode daemon --model kubiya/offline
+    kubiya worker start --queue-id=my-queue --type=docker -d
     """
-    kind = _mode(type_, mode, in_background)
+    kind = _mode(mode, in_background)
+    container.check(type_, cwd)
     known = settings()
     gateway = chosen(known, queue, **proxy)
     given: dict[v.AnyVariable, object] = {
@@ -141,6 +148,11 @@ def start(
         ask_queue=gateway.ask_queue,
     )
     check(wish)
+    return (_in_docker if type_ == "docker" else _as_process)(known, wish, container, output)
+
+
+def _as_process(known: ClientSettings, wish: Wish, _: Asked, output: Format) -> int:
+    in_docker.make_way(known.paths, wish.queue)
     if wish.mode is Mode.FOREGROUND:
         return run(_in_the_foreground(known, wish))
     record, new = run(in_the_background(known, wish))
@@ -148,9 +160,18 @@ def start(
     return Exit.DONE
 
 
-def _mode(type_: str, mode: str | None, in_background: bool) -> Mode:
-    if type_ != "local":
-        raise click.UsageError(f"--type {type_} is not available in this version; use --type local.")
+def _in_docker(known: ClientSettings, wish: Wish, container: Asked, output: Format) -> int:
+    if wish.mode is Mode.FOREGROUND:
+        return run(in_docker.in_the_foreground(known, wish, container, _echo))
+    try:
+        ref, record, new = run(in_docker.in_the_background(known, wish, container))
+    except daemon.NotStarted as error:
+        raise _not_started(wish.queue, error) from None
+    show(record, output, lambda shown: in_docker.started(ref, shown, new))
+    return Exit.DONE
+
+
+def _mode(mode: str | None, in_background: bool) -> Mode:
     if in_background and mode == Mode.FOREGROUND:
         raise click.UsageError("--daemon and --mode foreground contradict each other.")
     return Mode.DAEMON if in_background else Mode(mode or Mode.FOREGROUND)
@@ -182,11 +203,15 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
         try:
             return await daemon.start(known.paths, _spec(known, wish, reached.url, reached.key, python), wish.limits)
         except daemon.NotStarted as error:
-            raise Failed(
-                f"the worker of queue {wish.queue} did not start: {error.reason}",
-                fix=f"kubiya worker logs --queue-id={wish.queue} --tail=50",
-                status=_status(error.status),
-            ) from None
+            raise _not_started(wish.queue, error) from None
+
+
+def _not_started(queue: str, error: daemon.NotStarted) -> Failed:
+    return Failed(
+        f"the worker of queue {queue} did not start: {error.reason}",
+        fix=f"kubiya worker logs --queue-id={queue} --tail=50",
+        status=_status(error.status),
+    )
 
 
 async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
