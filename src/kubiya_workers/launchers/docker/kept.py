@@ -134,15 +134,12 @@ def follow(ref: ContainerRef, echo: Callable[[bytes], None]) -> int:
         return status
 
 
-def look(paths: Paths, queue: str) -> tuple[Container, Seen | None] | None:
-    """The queue's container, and what is said inside; None when its worker is in none.
+def look(queue: str, ref: ContainerRef) -> tuple[Container, Seen | None]:
+    """A queue's container, and what is said inside, or was written down there last.
 
     Raises:
         Unavailable: Docker does not answer.
     """
-    ref = remembered.read(paths, queue)
-    if ref is None:
-        return None
     with connected(ref.docker) as docker:
         seen = _container(ref, docker.inspect(ref.id))
         if seen.state is ContainerState.RUNNING and (said := inside.status(docker, ref, queue)):
@@ -163,14 +160,15 @@ def all_(paths: Paths) -> Iterator[tuple[str, Container, Record | None]]:
             yield queue, seen, _record(docker, queue, ref)
 
 
-def running(paths: Paths, queue: str) -> ContainerRef | None:
-    """The queue's container while that runs, or is about to."""
-    ref = remembered.read(paths, queue)
-    if ref is None:
-        return None
+def running(ref: ContainerRef) -> bool:
+    """Whether a container runs, or is about to.
+
+    Raises:
+        Unavailable: Docker does not answer.
+    """
     with connected(ref.docker) as docker:
         there = docker.inspect(ref.id)
-        return ref if there is not None and not there.state.is_over else None
+        return there is not None and not there.state.is_over
 
 
 def stop(ref: ContainerRef, timeout: float) -> None:

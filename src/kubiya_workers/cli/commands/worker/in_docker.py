@@ -1,157 +1,37 @@
-"""Workers in containers, for the commands of workers: what `--type docker` takes, and what each command does then.
+"""Workers in containers, for the commands of workers: what becomes of each command when the queue's worker is in one.
 
-This module is light; `launchers.docker` loads Docker's SDK where there is a container, or is to be one.
+This module is light; `launchers.docker` loads Docker's SDK where there is a container. How one is started is
+`containing`.
 """
 
 import asyncio
-import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import click
 
-from kubiya_workers.contracts.errors import Conflict
-from kubiya_workers.contracts.pool import ContainerRef, Record
-from kubiya_workers.launchers import server
-from kubiya_workers.launchers.docker import images, kept, lines, remembered
-from kubiya_workers.launchers.docker.spec import STOP_S, ContainerWorker, Pull, restart_policy, settings_of
-from kubiya_workers.launchers.litellm import config as litellm
-from kubiya_workers.launchers.upkeep import daemon
+from kubiya_workers.contracts.errors import Conflict, Refusal
+from kubiya_workers.contracts.pool import (
+    Container,
+    ContainerRef,
+    ContainerState,
+    Listed,
+    Record,
+    Seen,
+    UpkeepState,
+    WorkerType,
+)
+from kubiya_workers.launchers.docker import inside, kept, lines, remembered
+from kubiya_workers.launchers.upkeep.daemon import NotStarted
 from kubiya_workers.launchers.upkeep.reader import Wanted, select, selected
-from kubiya_workers.settings import variables as v
-from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.paths import Paths
-from kubiya_workers.settings.source import Source
 
 from ... import talk
-from ...connect import reach
-from ...output import details
-
-if TYPE_CHECKING:
-    from .starting import Wish
+from ...ages import age
+from ...exit import Exit, Failed
+from ...output import Fields
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was said of the container."""
-
-    image: str | None
-    tag: str | None
-    pull: Pull | None
-    volumes: tuple[str, ...]
-
-    def check(self, type_: str, cwd: Path | None) -> None:
-        """That it belongs to the type of worker.
-
-        Raises:
-            UsageError: it does not.
-        """
-        if type_ == "docker":
-            if cwd is not None:
-                raise click.UsageError(
-                    f"--cwd is a directory of this machine; mount it: --volume {cwd.resolve()}:/work"
-                )
-        elif any((self.image, self.tag, self.pull, self.volumes)):
-            raise click.UsageError("--image, --image-tag, --pull and --volume are for --type docker.")
-
-
-def container_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--image`, `--image-tag`, `--pull` and `--volume`, given to the command together as `container`."""
-
-    @click.option("--image", help="The image of a worker in a container.  [default: KUBIYA_WORKER_IMAGE]")
-    @click.option("--image-tag", help="Another tag of that image.")
-    @click.option(
-        "--pull", type=click.Choice([pull.value for pull in Pull]), help="When to pull it.  [default: missing]"
-    )
-    @click.option("--volume", "volumes", multiple=True, help="Mount this into it: SOURCE:TARGET[:ro]; may be repeated.")
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any, image: str | None, image_tag: str | None, pull: str | None, volumes: tuple[str, ...], **rest: Any
-    ) -> Any:
-        asked = Asked(image, image_tag, Pull(pull) if pull else None, volumes)
-        return command(*args, container=asked, **rest)
-
-    return wrapped
-
-
-async def in_the_background(known: ClientSettings, wish: "Wish", asked: Asked) -> tuple[ContainerRef, Record, bool]:
-    """A container whose worker polls, what that says of itself, and whether it is a new one.
-
-    Raises:
-        NotStarted: it ended before it polled; with its own status and reason.
-        Refusal: Docker, the image or the control plane cannot serve.
-    """
-    if known.url is None:
-        # It stays, as the worker does.
-        await server.start_daemon(known, progress=talk.note)
-    async with reach(known) as reached:
-        spec = _spec(wish, asked, reached.url, reached.key)
-        with daemon.held(known.paths, wish.queue):
-            ref, new = await asyncio.to_thread(kept.start, known.paths, spec, talk.note)
-            policy = restart_policy(spec) if new else None
-            return ref, await asyncio.to_thread(kept.until_ready, wish.queue, ref, policy), new
-
-
-async def in_the_foreground(known: ClientSettings, wish: "Wish", asked: Asked, echo: Callable[[bytes], None]) -> int:
-    """Forward what a worker in a container says, until it ends; its exit status.
-
-    Raises:
-        Conflict: the queue's worker runs already.
-        Refusal: Docker, the image or the control plane cannot serve.
-    """
-    async with reach(known) as reached:
-        spec = _spec(wish, asked, reached.url, reached.key)
-        with daemon.held(known.paths, wish.queue):
-            ref, new = await asyncio.to_thread(kept.start, known.paths, spec, talk.note)
-            if not new:
-                raise _runs(wish.queue, ref)
-            following = asyncio.create_task(asyncio.to_thread(kept.follow, ref, echo), name="container")
-            try:
-                return await asyncio.shield(following)
-            except asyncio.CancelledError:
-                # Told to end: it drains, and how that went is this command's own status.
-                await asyncio.to_thread(kept.stop, ref, STOP_S)
-                return await following
-
-
-def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:
-    source = Source.of_process()
-    source = Source({**source.environ, **wish.env})
-    name = kept.name_of(wish.queue)
-    env = {v.WORKER_HOSTNAME.name: name, **settings_of(source.environ), **_proxied(wish.proxy_config, source)}
-    if wish.single:
-        env[v.SINGLE_EXECUTION.name] = "true"
-    return ContainerWorker(
-        queue=wish.queue,
-        url=url,
-        key=key,
-        name=name,
-        mode=wish.mode,
-        env=env,
-        image=images.named(asked.image or source.get(v.WORKER_IMAGE) or None, asked.tag),
-        pull=asked.pull or Pull.MISSING,
-        limits=wish.limits,
-        memory=source.get(v.MEMORY_LIMIT),
-        cpus=source.get(v.CPU_LIMIT),
-        volumes=asked.volumes,
-    )
-
-
-def _proxied(file: Path | None, source: Source) -> dict[str, str]:
-    """A LiteLLM beside the worker, in the container too: its configuration, and the variables that this names."""
-    if file is None:
-        return {}
-    import json
-
-    config = litellm.read(file, source.environ)
-    referred = {name: source.environ[name] for name in config.references() if name in source.environ}
-    said = {v.ENABLE_LOCAL_PROXY.name: "true", v.PROXY_CONFIG_JSON.name: json.dumps(config.content)}
-    return {**referred, **said}
-
-
-def _runs(queue: str, ref: ContainerRef) -> Conflict:
+def runs(queue: str, ref: ContainerRef) -> Conflict:
     return Conflict(
         f"the worker of queue {queue} already runs, in the container {ref.name}",
         fix=f"kubiya worker status --queue-id={queue}; kubiya worker stop --queue-id={queue}",
@@ -167,9 +47,92 @@ def make_way(paths: Paths, queue: str) -> None:
     ref = remembered.read(paths, queue)
     if ref is None:
         return
-    if kept.running(paths, queue) is not None:
-        raise _runs(queue, ref)
+    if kept.running(ref):
+        raise runs(queue, ref)
     kept.remove(paths, queue, ref)
+
+
+async def look(paths: Paths, queue: str) -> Seen | None:
+    """What can be said of a worker in a container; None when the queue's worker is in none."""
+    ref = remembered.read(paths, queue)
+    if ref is None:
+        return None
+    try:
+        container, said = await asyncio.to_thread(kept.look, queue, ref)
+    except Refusal as error:
+        return Seen(queue=queue, running=False, why=error.detail)
+    record = said.record if said else None
+    here = container.state is ContainerState.RUNNING and record is not None and record.state is UpkeepState.RUNNING
+    return Seen(
+        queue=queue,
+        running=here,
+        why=None if here else _why(container, record),
+        container=container,
+        record=record if record is None or not container.state.is_over else _over(record, container),
+        report=said.report if said else None,
+        pause=said.pause if said else None,
+    )
+
+
+async def listed(paths: Paths) -> list[Listed]:
+    try:
+        found = await asyncio.to_thread(lambda: list(kept.all_(paths)))
+    except Refusal as error:
+        talk.note(f"Workers in containers are not shown: {error.detail}")
+        return []
+    return [_listed(queue, container, record) for queue, container, record in found]
+
+
+def _listed(queue: str, container: Container, record: Record | None) -> Listed:
+    over = container.state.is_over
+    return Listed(
+        queue=queue,
+        type=WorkerType.DOCKER,
+        state=_state(container, record),
+        hostname=container.ref.name,
+        worker_id=record.worker_id if record else None,
+        started_at=None if over else container.started_at,
+        restarts=container.restarts,
+        version=record.version if record else None,
+    )
+
+
+def _state(container: Container, record: Record | None) -> str:
+    """In the words of other workers."""
+    if container.state is ContainerState.RUNNING:
+        return record.state if record and not record.state.is_over else UpkeepState.STARTING
+    if container.state.is_over:
+        return UpkeepState.FAILED if container.exit_code else UpkeepState.STOPPED
+    return container.state
+
+
+def _why(container: Container, record: Record | None) -> str:
+    state = _state(container, record)
+    if container.out_of_memory:
+        return f"{state}: its container was over its memory limit, and was killed for it"
+    if record is not None and record.reason:
+        return f"{state}: {record.reason}"
+    if container.state is ContainerState.GONE:
+        return "its container was removed"
+    return f"{state}: its container ended with status {container.exit_code}" if container.state.is_over else state
+
+
+def _over(record: Record, container: Container) -> Record:
+    """What a keeper wrote that was killed with its container."""
+    state = UpkeepState.FAILED if container.exit_code else UpkeepState.STOPPED
+    return (
+        record if record.state.is_over else record.model_copy(update={"state": state, "worker": None, "health": None})
+    )
+
+
+def described(container: Container | None) -> Fields:
+    if container is None:
+        return
+    ref, status = container.ref, "" if container.exit_code is None else f", status {container.exit_code}"
+    yield "Container", f"{ref.name} ({ref.id[:12]}), {container.state}{status}"
+    yield "Image", ref.image
+    yield "Up", age(container.started_at) if not container.state.is_over else None
+    yield "Restarted", f"{container.restarts} times by Docker" if container.restarts else None
 
 
 def log(ref: ContainerRef, wanted: Wanted, *, tail: int | None, follow: bool) -> Iterator[list[str]]:
@@ -188,17 +151,50 @@ def log(ref: ContainerRef, wanted: Wanted, *, tail: int | None, follow: bool) ->
             yield from selected(lines.to_come(docker, ref.id, after=last), wanted)
 
 
-def started(ref: ContainerRef, record: Record, new: bool) -> str:
-    queue = record.queue
-    facts = details(
-        (
-            ("Queue", queue),
-            ("Worker", record.worker_id),
-            ("Container", f"{ref.name} ({ref.id[:12]})"),
-            ("Image", ref.image),
-            ("Look", f"kubiya worker status --queue-id={queue}"),
-            ("Log", f"kubiya worker logs --queue-id={queue}"),
-            ("Stop", f"kubiya worker stop --queue-id={queue}"),
+def passed_on(paths: Paths, queue: str, name: str, words: list[str]) -> Exit:
+    """A command that the container's own `kubiya` does: it is printed as it is said there.
+
+    Raises:
+        Conflict: the container does not run.
+    """
+    ref = remembered.read(paths, queue)
+    if ref is None or not kept.running(ref):
+        raise Conflict(
+            f"the worker of queue {queue} does not run: its container has ended",
+            fix=f"kubiya worker start --queue-id={queue} --type=docker",
         )
-    )
-    return f"{'Started' if new else 'There is already'} the worker of queue {queue}, in a container.\n{facts}"
+    with kept.asked(ref) as docker:
+        click.echo(inside.command(docker, ref, [name, f"--queue-id={queue}", *words]), nl=False)
+    return Exit.DONE
+
+
+async def stop(paths: Paths, queue: str, timeout: float) -> bool:
+    """Whether there was one to be stopped; it has ended when this returns."""
+    ref = remembered.read(paths, queue)
+    if ref is None or not await asyncio.to_thread(kept.running, ref):
+        return False
+    await asyncio.to_thread(kept.stop, ref, timeout)
+    return True
+
+
+def restart(paths: Paths, queue: str, timeout: float) -> Record:
+    """Raises Failed: its worker did not come to poll again."""
+    ref = remembered.read(paths, queue)
+    assert ref is not None  # whoever calls has looked
+    try:
+        return kept.restart(queue, ref, timeout)
+    except NotStarted as error:
+        fix = f"kubiya worker logs --queue-id={queue} --tail=50"
+        raise Failed(f"the worker of queue {queue} did not start: {error.reason}", fix=fix) from None
+
+
+def state_of(paths: Paths, queue: str) -> str | None:
+    """How a container is that is not over."""
+    ref = remembered.read(paths, queue)
+    return UpkeepState.RUNNING if ref is not None and kept.running(ref) else None
+
+
+def remove(paths: Paths, queue: str) -> None:
+    ref = remembered.read(paths, queue)
+    if ref is not None:
+        kept.remove(paths, queue, ref)

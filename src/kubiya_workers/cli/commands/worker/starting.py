@@ -28,8 +28,8 @@ from ...output import Format, details, output_option, show
 from ...proxying import chosen, of_queue
 from ...render.neutral import neutral
 from ...running import run
-from . import in_docker
-from .in_docker import Asked, container_options
+from . import containing, in_docker
+from .containing import Asked, container_options
 from .words import quantity, quantity_of, queue_option
 
 _LOG = LogLimits()
@@ -162,12 +162,12 @@ def _as_process(known: ClientSettings, wish: Wish, _: Asked, output: Format) -> 
 
 def _in_docker(known: ClientSettings, wish: Wish, container: Asked, output: Format) -> int:
     if wish.mode is Mode.FOREGROUND:
-        return run(in_docker.in_the_foreground(known, wish, container, _echo))
+        return run(containing.in_the_foreground(known, wish, container, _echo))
     try:
-        ref, record, new = run(in_docker.in_the_background(known, wish, container))
+        ref, record, new = run(containing.in_the_background(known, wish, container))
     except daemon.NotStarted as error:
         raise _not_started(wish.queue, error) from None
-    show(record, output, lambda shown: in_docker.started(ref, shown, new))
+    show(record, output, lambda shown: containing.started(ref, shown, new))
     return Exit.DONE
 
 
