@@ -1,6 +1,7 @@
-.PHONY: run test check setup bench docs lock format clean
+.PHONY: run test check setup image bench docs lock format clean
 
 KUBIYA := .venv/bin/kubiya
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 run: setup ## Run the main job: an ephemeral worker on this machine executes a prompt with a real tool
 	$(KUBIYA) exec --local 'Run `git log --oneline -5` and `ls -la`' --yes
@@ -16,6 +17,10 @@ check: setup ## Format, lint, types, layers
 
 setup: ## .venv with the kubiya command; as root on Debian also the system packages of the tests
 	@scripts/setup
+
+image: ## The images of this version, for Docker; DOCKER_BUILD_FLAGS are passed on
+	docker build $(DOCKER_BUILD_FLAGS) -f deploy/Dockerfile --target worker -t kubiya-workers:$(VERSION) .
+	docker build $(DOCKER_BUILD_FLAGS) -f deploy/Dockerfile --target control-plane -t kubiya-control-plane:$(VERSION) .
 
 bench: setup ## The budgets of the design, beside bare Temporal, in one run
 	.venv/bin/python -m benchmarks

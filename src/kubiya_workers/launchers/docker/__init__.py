@@ -5,6 +5,7 @@
 - `images`: the image that is there, or pulled.
 - `kept`: the container of a queue: started, waited for, looked at, stopped; `remembered` is the file that names it.
 - `inside`: what the worker's own command says in there; `lines` is its log.
+- `tether`: ends a container with the command that runs it in a terminal.
 - `single`: a container that takes one execution, for a provisioner.
 - `healthcheck`: what the images run to say how they are.
 

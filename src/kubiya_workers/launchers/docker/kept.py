@@ -148,8 +148,8 @@ def look(queue: str, ref: ContainerRef) -> tuple[Container, Seen | None]:
         return seen, None if record is None else Seen(queue=queue, running=False, record=record)
 
 
-def all_(paths: Paths) -> Iterator[tuple[str, Container, Record | None]]:
-    """Every queue's container, and what its worker wrote down last.
+def all_(paths: Paths) -> Iterator[tuple[str, Container, Record | None, bool]]:
+    """Every queue's container, what its worker wrote down last, and whether it is paused.
 
     Raises:
         Unavailable: Docker does not answer.
@@ -157,7 +157,8 @@ def all_(paths: Paths) -> Iterator[tuple[str, Container, Record | None]]:
     for queue, ref in remembered.all_(paths).items():
         with connected(ref.docker) as docker:
             seen = _container(ref, docker.inspect(ref.id))
-            yield queue, seen, _record(docker, queue, ref)
+            pause = docker.read(ref.id, f"{HOME}/run/{queue}/pause.json")
+            yield queue, seen, _record(docker, queue, ref), pause is not None
 
 
 def running(ref: ContainerRef) -> bool:

@@ -11,7 +11,7 @@ import click
 
 from kubiya_workers.contracts.pool import ContainerRef, Record
 from kubiya_workers.launchers import server
-from kubiya_workers.launchers.docker import images, kept
+from kubiya_workers.launchers.docker import images, kept, tether
 from kubiya_workers.launchers.docker.spec import STOP_S, ContainerWorker, Pull, restart_policy, settings_of
 from kubiya_workers.launchers.litellm import config as litellm
 from kubiya_workers.launchers.upkeep import daemon
@@ -102,13 +102,18 @@ async def in_the_foreground(known: ClientSettings, wish: "Wish", asked: Asked, e
             ref, new = await asyncio.to_thread(kept.start, known.paths, spec, talk.note)
             if not new:
                 raise runs(wish.queue, ref)
-            following = asyncio.create_task(asyncio.to_thread(kept.follow, ref, echo), name="container")
-            try:
-                return await asyncio.shield(following)
-            except asyncio.CancelledError:
-                # Told to end: it drains, and how that went is this command's own status.
-                await asyncio.to_thread(kept.stop, ref, STOP_S)
-                return await following
+            with tether.tethered(ref):
+                return await _until_over(ref, echo)
+
+
+async def _until_over(ref: ContainerRef, echo: Callable[[bytes], None]) -> int:
+    following = asyncio.create_task(asyncio.to_thread(kept.follow, ref, echo), name="container")
+    try:
+        return await asyncio.shield(following)
+    except asyncio.CancelledError:
+        # Told to end: it drains, and how that went is this command's own status.
+        await asyncio.to_thread(kept.stop, ref, STOP_S)
+        return await following
 
 
 def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:

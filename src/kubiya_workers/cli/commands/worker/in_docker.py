@@ -80,15 +80,15 @@ async def listed(paths: Paths) -> list[Listed]:
     except Refusal as error:
         talk.note(f"Workers in containers are not shown: {error.detail}")
         return []
-    return [_listed(queue, container, record) for queue, container, record in found]
+    return [_listed(*one) for one in found]
 
 
-def _listed(queue: str, container: Container, record: Record | None) -> Listed:
-    over = container.state.is_over
+def _listed(queue: str, container: Container, record: Record | None, paused: bool) -> Listed:
+    over, state = container.state.is_over, _state(container, record)
     return Listed(
         queue=queue,
         type=WorkerType.DOCKER,
-        state=_state(container, record),
+        state="paused" if paused and state == UpkeepState.RUNNING else state,
         hostname=container.ref.name,
         worker_id=record.worker_id if record else None,
         started_at=None if over else container.started_at,
