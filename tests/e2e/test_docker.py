@@ -182,8 +182,11 @@ def test_a_worker_in_a_container_is_like_any_other(docker: Docker, served: Calla
     assert machine.run("worker", "resume", "--queue-id=q").returncode == 0
     assert status(installation)["report"]["taking"]
 
-    assert machine.run("worker", "restart", "--queue-id=q").returncode == 0
-    assert status(installation)["running"]
+    with machine.spawn("worker", "logs", "--queue-id=q", "--follow", "--tail=0") as following:
+        assert machine.run("worker", "restart", "--queue-id=q").returncode == 0
+        assert status(installation)["running"]
+        following.until_said("] Ready")
+        following.end(signal.SIGINT)
     refused = machine.run("worker", "clean", "--queue-id=q", "--yes")
     assert refused.returncode == 4 and "running" in refused.stderr
     assert "has stopped" in machine.run("worker", "stop", "--queue-id=q").stdout

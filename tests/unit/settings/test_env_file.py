@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kubiya_workers.cli import talk
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.source import BadSetting, Source
 
@@ -41,3 +42,4 @@ def test_a_file_that_cannot_be_read_is_said(said, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("KUBIYA_ENV_FILE", "/nowhere/settings")
     with pytest.raises(BadSetting, match="KUBIYA_ENV_FILE='/nowhere/settings' cannot be read"):
         Source.of_process()
+    assert not talk.colours(True), "the error itself has to be said"

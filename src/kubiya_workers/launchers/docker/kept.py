@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter, ValidationError
 
 from kubiya_workers.contracts.errors import Conflict, NotFound
-from kubiya_workers.contracts.pool import Container, ContainerRef, ContainerState, Record, Seen, UpkeepState
+from kubiya_workers.contracts.pool import Container, ContainerRef, ContainerState, Mode, Record, Seen, UpkeepState
 from kubiya_workers.contracts.wire import Timestamp
 from kubiya_workers.settings.paths import Paths
 
@@ -37,6 +37,7 @@ _HOME_LABEL = "io.kubiya.home"
 _TIME: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 _LAST_WORDS = 4
 _NO_STATUS = 126
+_KEPT = {"Name": "unless-stopped"}
 
 
 def name_of(queue: str) -> str:
@@ -182,10 +183,10 @@ def stop(ref: ContainerRef, timeout: float) -> None:
 
 
 def restart(queue: str, ref: ContainerRef, timeout: float) -> Record:
-    """The same container, drained and started again; raises as `until_ready` does."""
+    """The same container, drained and started again, and kept from then on; raises as `until_ready` does."""
     with connected(ref.docker) as docker:
         docker.restart(ref.id, timeout)
-    return until_ready(queue, ref)
+    return until_ready(queue, ref, _KEPT if ref.mode is Mode.FOREGROUND else None)
 
 
 def remove(paths: Paths, queue: str, ref: ContainerRef) -> None:

@@ -2,11 +2,13 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
 from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.pool import ContainerState
 
 from .engine import Docker
 
@@ -18,8 +20,11 @@ def there(docker: Docker, container: str) -> Iterator[tuple[str, str]]:
     return _timed(docker.log(container))
 
 
-def to_come(docker: Docker, container: str, after: str) -> Iterator[str | None]:
+def to_come(docker: Docker, container: str, after: str, *, lasting: bool = False) -> Iterator[str | None]:
     """The lines that were written after that time, until the container ends; None while nothing is written.
+
+    Args:
+        lasting: go on when it is started again, until it is removed.
 
     Raises:
         Refusal: Docker does not answer.
@@ -28,10 +33,11 @@ def to_come(docker: Docker, container: str, after: str) -> Iterator[str | None]:
 
     def pump() -> None:
         try:
-            for time, line in _timed(docker.log(container, follow=True, since=_whole_second(after))):
-                if time > after:
-                    arrived.put(line)
-            arrived.put(None)
+            begin = after
+            while True:
+                begin = _pumped(docker, container, begin, arrived.put)
+                if not lasting or not _runs_again(docker, container):
+                    return arrived.put(None)
         except Refusal as error:
             arrived.put(error)
 
@@ -49,10 +55,30 @@ def to_come(docker: Docker, container: str, after: str) -> Iterator[str | None]:
         yield line
 
 
-def _whole_second(time: str) -> float | None:
+def _pumped(docker: Docker, container: str, after: str, put: Callable[[str], None]) -> str:
+    """Forward the lines after that time until the container ends; the time of the last one."""
+    last = after
+    for moment, line in _timed(docker.log(container, follow=True, since=_whole_second(after))):
+        # Not after the last line's: the times of two streams may be a little out of order.
+        if moment > after:
+            last = max(last, moment)
+            put(line)
+    return last
+
+
+def _runs_again(docker: Docker, container: str) -> bool:
+    """Wait until it does; False when it is removed."""
+    while (seen := docker.inspect(container)) is not None:
+        if seen.state is ContainerState.RUNNING:
+            return True
+        time.sleep(_QUIET_S)
+    return False
+
+
+def _whole_second(moment: str) -> float | None:
     """Docker's times are exact to the nanosecond, and asked for by the second: what is older is left out here."""
     with suppress(ValueError):
-        return int(datetime.fromisoformat(time[:19] + "+00:00").timestamp())
+        return int(datetime.fromisoformat(moment[:19] + "+00:00").timestamp())
     return None
 
 
@@ -66,5 +92,5 @@ def _timed(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _parted(line: bytes) -> tuple[str, str]:
-    time, _, said = line.decode(errors="replace").partition(" ")
-    return time, said
+    moment, _, said = line.decode(errors="replace").partition(" ")
+    return moment, said

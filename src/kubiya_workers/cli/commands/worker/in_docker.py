@@ -15,6 +15,7 @@ from kubiya_workers.contracts.pool import (
     ContainerRef,
     ContainerState,
     Listed,
+    Mode,
     Record,
     Seen,
     UpkeepState,
@@ -68,7 +69,7 @@ async def look(paths: Paths, queue: str) -> Seen | None:
         running=here,
         why=None if here else _why(container, record),
         container=container,
-        record=record if record is None or not container.state.is_over else _over(record, container),
+        record=_kept_by_docker(record, container),
         report=said.report if said else None,
         pause=said.pause if said else None,
     )
@@ -117,12 +118,20 @@ def _why(container: Container, record: Record | None) -> str:
     return f"{state}: its container ended with status {container.exit_code}" if container.state.is_over else state
 
 
+def _kept_by_docker(record: Record | None, container: Container) -> Record | None:
+    """In there a worker is always in the foreground; how it is kept is the container's business."""
+    if record is None:
+        return None
+    kept = record.model_copy(update={"mode": container.ref.mode})
+    return _over(kept, container) if container.state.is_over else kept
+
+
 def _over(record: Record, container: Container) -> Record:
-    """What a keeper wrote that was killed with its container."""
+    """What a keeper wrote last, when it may have been killed with its container."""
+    if record.state.is_over:
+        return record
     state = UpkeepState.FAILED if container.exit_code else UpkeepState.STOPPED
-    return (
-        record if record.state.is_over else record.model_copy(update={"state": state, "worker": None, "health": None})
-    )
+    return record.model_copy(update={"state": state, "worker": None, "health": None})
 
 
 def described(container: Container | None) -> Fields:
@@ -142,13 +151,13 @@ def log(ref: ContainerRef, wanted: Wanted, *, tail: int | None, follow: bool) ->
 
         def there() -> Iterator[str]:
             nonlocal last
-            for time, line in lines.there(docker, ref.id):
-                last = time
+            for moment, line in lines.there(docker, ref.id):
+                last = moment
                 yield line
 
         yield from select(there(), wanted, tail=tail)
         if follow:
-            yield from selected(lines.to_come(docker, ref.id, after=last), wanted)
+            yield from selected(lines.to_come(docker, ref.id, after=last, lasting=True), wanted)
 
 
 def passed_on(paths: Paths, queue: str, name: str, words: list[str]) -> Exit:
@@ -182,10 +191,14 @@ def restart(paths: Paths, queue: str, timeout: float) -> Record:
     ref = remembered.read(paths, queue)
     assert ref is not None  # whoever calls has looked
     try:
-        return kept.restart(queue, ref, timeout)
+        record = kept.restart(queue, ref, timeout)
     except NotStarted as error:
         fix = f"kubiya worker logs --queue-id={queue} --tail=50"
         raise Failed(f"the worker of queue {queue} did not start: {error.reason}", fix=fix) from None
+    if ref.mode is Mode.FOREGROUND:
+        # Its terminal saw it end.
+        remembered.write(paths, queue, ref.model_copy(update={"mode": Mode.DAEMON}))
+    return record
 
 
 def state_of(paths: Paths, queue: str) -> str | None:

@@ -171,7 +171,7 @@ def _row(worker: Listed) -> tuple[object, ...]:
 def _text(seen: Seen) -> str:
     parts = [_headline(seen)]
     if seen.record is not None or seen.container is not None:
-        kept = _kept(seen.record) if seen.record else ()
+        kept = _kept(seen.record, here=seen.container is None) if seen.record else ()
         parts.append(details((*in_docker.described(seen.container), *kept, *_said(seen.report), *_paused(seen))))
     elif not seen.running:
         parts.append(f"Start one: kubiya worker start --queue-id={seen.queue} --type=local")
@@ -189,7 +189,7 @@ def _headline(seen: Seen) -> str:
     return f"The worker of queue {seen.queue} is not running {where}".rstrip() + f": {seen.why}"
 
 
-def _kept(record: Record) -> Fields:
+def _kept(record: Record, *, here: bool) -> Fields:
     last, over = record.last_restart, record.state.is_over
     yield "State", record.state
     yield "Worker", f"PID {record.worker.pid}, up {age(record.worker_started_at)}" if record.worker else None
@@ -200,7 +200,7 @@ def _kept(record: Record) -> Fields:
     yield "Next start", _in(record.next_start_at)
     yield "Version", record.version
     yield "Control plane", record.control_plane_url
-    yield "Log", record.log
+    yield "Log", record.log if here else None
 
 
 def _restarts(record: Record) -> str:
