@@ -95,10 +95,10 @@ class Docker:
             made = self._api.create_container(**words, host_config=self._api.create_host_config(**host))
             return made["Id"]
 
-    def put(self, container: str, path: str, text: str, *, owner: int) -> None:
-        """A file that only `owner` can read, in a container."""
+    def put(self, container: str, files: Mapping[str, bytes], *, owner: int) -> None:
+        """Files that only `owner` can read, by their paths in a container."""
         with _renamed(container):
-            self._api.put_archive(container, "/", _archive(path, text.encode(), owner))
+            self._api.put_archive(container, "/", _archive(files, owner))
 
     def read(self, container: str, path: str) -> bytes | None:
         """A file of a container, whether that runs or not; None when there is none."""
@@ -214,16 +214,17 @@ def _refusal(what: str, status: int | None, said: str) -> Refusal:
             return Unavailable(f"{what}: {said}")
 
 
-def _archive(path: str, content: bytes, owner: int) -> bytes:
-    """A tar of one private file and the directories above it."""
+def _archive(files: Mapping[str, bytes], owner: int) -> bytes:
+    """A tar of private files and of the directories above them."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        parts = path.strip("/").split("/")
-        for depth in range(1, len(parts)):
-            directory = tarfile.TarInfo("/".join(parts[:depth]))
-            directory.type, directory.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(directory)
-        file = tarfile.TarInfo("/".join(parts))
-        file.size, file.mode, file.uid, file.mtime = len(content), 0o400, owner, int(time.time())
-        archive.addfile(file, io.BytesIO(content))
+        for path, content in files.items():
+            parts = path.strip("/").split("/")
+            for depth in range(1, len(parts)):
+                directory = tarfile.TarInfo("/".join(parts[:depth]))
+                directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(directory)
+            file = tarfile.TarInfo("/".join(parts))
+            file.size, file.mode, file.uid, file.mtime = len(content), 0o400, owner, int(time.time())
+            archive.addfile(file, io.BytesIO(content))
     return packed.getvalue()

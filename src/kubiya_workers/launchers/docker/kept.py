@@ -23,12 +23,11 @@ from .engine import Docker, Inspected, connected
 from .images import Progress, obtain
 from .spec import (
     HOME,
-    SETTINGS,
     ContainerWorker,
     check_place,
     container,
+    files,
     host_part,
-    settings_file,
 )
 
 _UP_WITHIN_S = 180.0
@@ -71,10 +70,10 @@ def made(docker: Docker, spec: ContainerWorker, owner: int, labels: dict[str, st
     """A container that is ready to be started; its id. What cannot be finished is removed."""
     words = container(spec)
     words["labels"] |= labels
-    settings = settings_file(spec)
+    within = files(spec)
     made = docker.create(words, host_part(spec))
     try:
-        docker.put(made, SETTINGS, settings, owner=owner)
+        docker.put(made, within, owner=owner)
     except BaseException:
         docker.remove(made)
         raise

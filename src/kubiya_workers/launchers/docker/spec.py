@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from kubiya_workers.contracts.errors import Invalid
 from kubiya_workers.contracts.pool import Mode
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.proxies import is_loopback
-from kubiya_workers.settings.source import ENV_FILE
+from kubiya_workers.settings.source import ENV_FILE, BadSetting
 
 from ..upkeep.rotation import LogLimits
 
@@ -19,6 +20,9 @@ IMAGE = f"kubiya-workers:{kubiya_workers.__version__}"
 """Made on this machine by `make image`; nobody else's image of this name is ever fetched."""
 HOME = "/home/kubiya/.kubiya"
 SETTINGS = "/run/kubiya/worker.env"
+AUTHORITIES = "/run/kubiya/authorities.pem"
+AUTHORITIES_VARIABLE = "SSL_CERT_FILE"
+"""OpenSSL's own: which certificate authorities are trusted, instead of the system's."""
 LABEL = "io.kubiya.worker"
 STOP_S = 45
 """Seconds between a container's SIGTERM and its SIGKILL: a worker needs 40 at most to hand back what it does."""
@@ -81,6 +85,8 @@ class ContainerWorker:
     memory: int = 0
     cpus: float = 0.0
     volumes: tuple[str, ...] = ()
+    authorities: Path | None = None
+    """The certificate authorities that it trusts, where they are not its image's."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
@@ -93,6 +99,22 @@ def settings_of(environ: Mapping[str, str]) -> dict[str, str]:
     """Those of the variables that are a worker's business; proxies in either case, as they are read."""
     names = [name for variable in FOR_WORKERS for name in (variable.name, variable.name.lower())]
     return {name: value for name in names if (value := environ.get(name, "").strip())}
+
+
+def files(spec: ContainerWorker) -> dict[str, bytes]:
+    """What is put into the container, by its path there.
+
+    Raises:
+        Invalid: a setting does not fit into a line.
+        BadSetting: the authorities cannot be read.
+    """
+    found = {SETTINGS: settings_file(spec).encode()}
+    if spec.authorities is not None:
+        try:
+            found[AUTHORITIES] = spec.authorities.read_bytes()
+        except OSError as error:
+            raise BadSetting(f"{AUTHORITIES_VARIABLE}={str(spec.authorities)!r} cannot be read: {error}") from None
+    return found
 
 
 def settings_file(spec: ContainerWorker) -> str:
@@ -110,11 +132,12 @@ def settings_file(spec: ContainerWorker) -> str:
 
 def container(spec: ContainerWorker) -> dict[str, Any]:
     """The words for its creation, but for the host's part of it."""
+    trusted = {AUTHORITIES_VARIABLE: AUTHORITIES} if spec.authorities else {}
     return {
         "image": spec.image,
         "name": spec.name,
         "command": ["kubiya", "worker", "start", f"--queue-id={spec.queue}", *_INNER_LOG],
-        "environment": {ENV_FILE: SETTINGS, v.QUEUE_ID.name: spec.queue, v.HOME.name: HOME},
+        "environment": {ENV_FILE: SETTINGS, v.QUEUE_ID.name: spec.queue, v.HOME.name: HOME, **trusted},
         "labels": {LABEL: spec.queue, f"{LABEL}.version": kubiya_workers.__version__, **spec.labels},
         "stop_timeout": STOP_S,
         "use_config_proxy": False,

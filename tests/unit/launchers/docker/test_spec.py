@@ -1,6 +1,7 @@
 """What a container is to run, and what that means for Docker."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from kubiya_workers.contracts.pool import Mode
 from kubiya_workers.launchers.docker import spec as specs
 from kubiya_workers.launchers.docker.spec import ContainerWorker
 from kubiya_workers.launchers.upkeep.rotation import LogLimits
+from kubiya_workers.settings.source import BadSetting
 
 KEY = "kbw_very-secret"
 HERE = ContainerWorker(queue="q", url="http://127.0.0.1:7466", key=KEY, name="kubiya-worker-q")
@@ -25,6 +27,17 @@ def test_the_key_is_in_the_file_alone() -> None:
         "LITELLM_API_KEY=sk-other",
         "LOG_LEVEL=DEBUG",
     ]
+
+
+def test_authorities_of_ones_own_go_with_it(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(b"-----BEGIN")
+    spec = replace(AWAY, authorities=bundle)
+    assert specs.files(spec)[specs.AUTHORITIES] == b"-----BEGIN"
+    assert specs.container(spec)["environment"]["SSL_CERT_FILE"] == specs.AUTHORITIES
+    assert list(specs.files(AWAY)) == [specs.SETTINGS]
+    with pytest.raises(BadSetting, match="SSL_CERT_FILE"):
+        specs.files(replace(AWAY, authorities=tmp_path / "none"))
 
 
 def test_a_value_of_several_lines_would_be_another_setting() -> None:

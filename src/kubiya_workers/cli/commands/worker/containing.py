@@ -12,7 +12,14 @@ import click
 from kubiya_workers.contracts.pool import ContainerRef, Record
 from kubiya_workers.launchers import server
 from kubiya_workers.launchers.docker import images, kept, tether
-from kubiya_workers.launchers.docker.spec import STOP_S, ContainerWorker, Pull, restart_policy, settings_of
+from kubiya_workers.launchers.docker.spec import (
+    AUTHORITIES_VARIABLE,
+    STOP_S,
+    ContainerWorker,
+    Pull,
+    restart_policy,
+    settings_of,
+)
 from kubiya_workers.launchers.litellm import config as litellm
 from kubiya_workers.launchers.upkeep import daemon
 from kubiya_workers.settings import variables as v
@@ -136,6 +143,7 @@ def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:
         memory=source.get(v.MEMORY_LIMIT),
         cpus=source.get(v.CPU_LIMIT),
         volumes=asked.volumes,
+        authorities=Path(trusted) if (trusted := source.environ.get(AUTHORITIES_VARIABLE, "").strip()) else None,
     )
 
 
