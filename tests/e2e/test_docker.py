@@ -11,7 +11,7 @@ import pytest
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.launchers.docker import single
 from kubiya_workers.launchers.docker.spec import IMAGE, ContainerWorker
-from kubiya_workers.testing import Reply, ScriptedModel, tool
+from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 from tests.dockerd import CONTROL_PLANE, Docker, base, running, why_not
 
 from .installation import Installation, lines
@@ -224,6 +224,9 @@ def test_what_is_over_the_memory_limit_is_killed_and_the_worker_lives(
     (result,) = [e for e in installation.stored(execution) if e.type == "tool_completed"]
     assert str(2 << 30) not in json.dumps(result.fields)
     assert status(installation)["report"]["memory_limit"] == 400 * 2**20
+    installation.machine.run("worker", "stop", "--queue-id=q")
+    over = status(installation)
+    assert (over["container"]["exit_code"], over["container"]["out_of_memory"]) == (0, False)
 
 
 def test_in_the_foreground_its_log_and_status_are_the_commands(
@@ -241,11 +244,17 @@ def test_in_the_foreground_its_log_and_status_are_the_commands(
     assert installation.key not in command.said()
     assert not inspect(docker)["State"]["Running"]
 
-    single_one = installation.machine.spawn(*words, "--single-execution")
-    with single_one as command:
+
+@pytest.mark.parametrize(("prompt", "expected"), [("go", 0), ("break", 1)])
+def test_a_single_execution_ends_with_its_result(
+    docker: Docker, served: Callable[..., Installation], prompt: str, expected: int
+) -> None:
+    installation = served({"break": [error(400)], "go": ["Hello."]})
+    words = ("worker", "start", "--queue-id=q", "--type=docker", "--single-execution")
+    with installation.machine.spawn(*words) as command:
         command.until_said("] Ready", 90)
-        installation.ended(installation.submit("go"))
-        assert command.process.wait(60) == 0, command.said()
+        installation.ended(installation.submit(prompt))
+        assert command.process.wait(60) == expected, command.said()
 
 
 def test_a_killed_command_leaves_no_container_running(docker: Docker, served: Callable[..., Installation]) -> None:

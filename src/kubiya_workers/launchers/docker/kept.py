@@ -30,12 +30,12 @@ from .spec import (
     host_part,
 )
 
-_UP_WITHIN_S = 180.0
+_UP_WITHIN_S = 600.0  # what it needs may have to be installed first
 _LOOK_S = 0.1
 _HOME_LABEL = "io.kubiya.home"
 _TIME: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 _LAST_WORDS = 4
-_NO_STATUS = 126
+_NO_STATUS, _KILLED = 126, 137
 _KEPT = {"Name": "unless-stopped"}
 
 
@@ -209,7 +209,8 @@ def _container(ref: ContainerRef, there: Inspected | None) -> Container:
         ref=ref,
         state=there.state,
         exit_code=there.exit_code,
-        out_of_memory=there.out_of_memory,
+        # Docker says it also when one of its programs was killed for that, and the container lived on.
+        out_of_memory=there.out_of_memory and there.exit_code == _KILLED,
         restarts=there.restarts,
         started_at=started if started and started > datetime(2000, 1, 1, tzinfo=UTC) else None,
     )

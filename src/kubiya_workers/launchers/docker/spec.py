@@ -87,7 +87,6 @@ class ContainerWorker:
     volumes: tuple[str, ...] = ()
     authorities: Path | None = None
     """The certificate authorities that it trusts, where they are not its image's."""
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def on_this_machine(self) -> bool:
@@ -138,7 +137,7 @@ def container(spec: ContainerWorker) -> dict[str, Any]:
         "name": spec.name,
         "command": ["kubiya", "worker", "start", f"--queue-id={spec.queue}", *_INNER_LOG],
         "environment": {ENV_FILE: SETTINGS, v.QUEUE_ID.name: spec.queue, v.HOME.name: HOME, **trusted},
-        "labels": {LABEL: spec.queue, f"{LABEL}.version": kubiya_workers.__version__, **spec.labels},
+        "labels": {LABEL: spec.queue, f"{LABEL}.version": kubiya_workers.__version__},
         "stop_timeout": STOP_S,
         "use_config_proxy": False,
     }
