@@ -24,6 +24,7 @@ from .images import Progress, obtain
 from .spec import (
     HOME,
     ContainerWorker,
+    Pull,
     check_place,
     container,
     files,
@@ -41,6 +42,17 @@ _KEPT = {"Name": "unless-stopped"}
 
 def name_of(queue: str) -> str:
     return f"kubiya-worker-{queue}"
+
+
+def prepare(image: str, pull: Pull, progress: Progress) -> None:
+    """See to it that Docker answers and has the image: before anything else is started for a worker.
+
+    Raises:
+        Unavailable: Docker does not answer.
+        NotFound, Invalid: the image cannot be had, or not be used.
+    """
+    with connected() as docker:
+        obtain(docker, image, pull, progress)
 
 
 def start(paths: Paths, spec: ContainerWorker, progress: Progress) -> tuple[ContainerRef, bool]:

@@ -44,6 +44,11 @@ class Asked:
     pull: Pull | None
     volumes: tuple[str, ...]
 
+    @property
+    def meant(self) -> str:
+        """The image, by its whole name."""
+        return images.named(self.image or Source.of_process().get(v.WORKER_IMAGE) or None, self.tag)
+
     def check(self, type_: str, cwd: Path | None) -> None:
         """That it belongs to the type of worker.
 
@@ -85,6 +90,7 @@ async def in_the_background(known: ClientSettings, wish: "Wish", asked: Asked) -
         NotStarted: it ended before it polled; with its own status and reason.
         Refusal: Docker, the image or the control plane cannot serve.
     """
+    await _prepare(asked)
     if known.url is None:
         # It stays, as the worker does.
         await server.start_daemon(known, progress=talk.note)
@@ -103,6 +109,7 @@ async def in_the_foreground(known: ClientSettings, wish: "Wish", asked: Asked, e
         Conflict: the queue's worker runs already.
         Refusal: Docker, the image or the control plane cannot serve.
     """
+    await _prepare(asked)
     async with reach(known) as reached:
         spec = _spec(wish, asked, reached.url, reached.key)
         with daemon.held(known.paths, wish.queue):
@@ -123,6 +130,11 @@ async def _until_over(ref: ContainerRef, echo: Callable[[bytes], None]) -> int:
         return await following
 
 
+async def _prepare(asked: Asked) -> None:
+    """First: an image that cannot be had must not cost anything else."""
+    await asyncio.to_thread(kept.prepare, asked.meant, asked.pull or Pull.MISSING, talk.note)
+
+
 def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:
     source = Source.of_process()
     source = Source({**source.environ, **wish.env})
@@ -137,8 +149,8 @@ def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:
         name=name,
         mode=wish.mode,
         env=env,
-        image=images.named(asked.image or source.get(v.WORKER_IMAGE) or None, asked.tag),
-        pull=asked.pull or Pull.MISSING,
+        image=asked.meant,
+        pull=Pull.NEVER,  # it was seen to
         limits=wish.limits,
         memory=source.get(v.MEMORY_LIMIT),
         cpus=source.get(v.CPU_LIMIT),
