@@ -1,7 +1,7 @@
 """Writes `ui/src/contracts.ts`: the types of all that the pages read, from the contracts themselves.
 
-    .venv/bin/python scripts/ui_types.py            write it
-    .venv/bin/python scripts/ui_types.py --check    exit 1 when it does not say what the contracts say
+.venv/bin/python scripts/ui_types.py            write it
+.venv/bin/python scripts/ui_types.py --check    exit 1 when it does not say what the contracts say
 """
 
 import argparse
@@ -73,15 +73,16 @@ def written(schema: Mapping[str, Any]) -> str:
         return _literal(schema["const"])
     if "enum" in schema:
         return " | ".join(map(_literal, schema["enum"]))
-    for union in ("anyOf", "oneOf"):
-        if union in schema:
-            return " | ".join(dict.fromkeys(map(written, schema[union])))
+    if union := schema.get("anyOf") or schema.get("oneOf"):
+        return " | ".join(dict.fromkeys(map(written, union)))
+    return _of_type(schema)
+
+
+def _of_type(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if kind == "array":
         return _array(schema)
-    if kind == "object":
-        return _record(schema)
-    return SCALARS.get(str(kind), "unknown")
+    return _record(schema) if kind == "object" else SCALARS.get(str(kind), "unknown")
 
 
 def _array(schema: Mapping[str, Any]) -> str:

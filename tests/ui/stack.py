@@ -1,4 +1,4 @@
-"""A machine with a worker, its web interface, and runs of every kind: one that goes on, one that asks, one that failed."""
+"""A machine with a worker and its web interface, and what its agents are to say and do."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,9 @@ Its tests pass."""
 LISTING = r"printf '\033[1;32mok\033[0m   tests/unit  214 passed\n\033[33mwarn\033[0m one is slow\n'"
 SCRIPT: dict[str, Any] = {
     "Look at this repository": [
-        replace(tool("shell", {"command": LISTING}, text="I look at it."), reasoning="First its files, then its tests."),
+        replace(
+            tool("shell", {"command": LISTING}, text="I look at it."), reasoning="First its files, then its tests."
+        ),
         tool("shell", {"command": "ls -la; sleep 1"}),
         Reply(ANSWER, reasoning="Now I know."),
     ],

@@ -56,7 +56,9 @@ PAGES = list(pages({"done": "", "failed": "", "asks": "", "live": ""}))
 
 
 @pytest.mark.parametrize("title", PAGES)
-def test_a_page_is_there_after_a_reload_and_open_to_all(title: str, page: Page, made: Stack, runs: dict[str, str]) -> None:
+def test_a_page_is_there_after_a_reload_and_open_to_all(
+    title: str, page: Page, made: Stack, runs: dict[str, str]
+) -> None:
     settled(page, made.origin + pages(runs)[title])
     heading = page.locator("main h1").inner_text()
     page.reload()
@@ -216,4 +218,3 @@ def test_a_control_plane_that_goes_and_comes_back(browser: Browser, tmp_path: Pa
         assert page.locator(".answer").count() == 1
         made.call("POST", f"/executions/{run}/cancel")
         context.close()
-

@@ -4,6 +4,7 @@ import { createContext, useContext, useEffect, useState, type ReactNode } from "
 
 import { openSession, Problem } from "./api";
 import type { ConsoleSession, Live } from "./contracts";
+import { listen } from "./stream/source";
 
 export interface World {
   readonly session: ConsoleSession;
@@ -40,29 +41,27 @@ export function Provider({ children, refused }: { children: ReactNode; refused: 
     });
   }, []);
   const opened = session !== null && !(session instanceof Problem);
-  useEffect(() => (opened ? listen(setLive, setHeard, setSession) : undefined), [opened]);
+  useEffect(() => (opened ? follow(setLive, setHeard, setSession) : undefined), [opened]);
   if (session === null) return null;
   if (session instanceof Problem) return refused(session);
   return <Context.Provider value={{ session, live, isHeard }}>{children}</Context.Provider>;
 }
 
-function listen(
+function follow(
   setLive: (live: Live) => void,
   setHeard: (isHeard: boolean) => void,
   setSession: (session: ConsoleSession | Problem) => void,
 ): () => void {
-  const source = new EventSource("/console/api/live");
-  source.addEventListener("live", (event: MessageEvent<string>) => {
-    setHeard(true);
-    setLive(JSON.parse(event.data) as Live);
+  return listen({
+    url: () => "/console/api/live",
+    types: ["live"],
+    take: (_, data) => setLive(JSON.parse(data) as Live),
+    connected: (isConnected) => {
+      setHeard(isConnected);
+      // Another start of it has other tokens, and may not know us.
+      openSession().then(setSession, (error: unknown) => {
+        if (error instanceof Problem && error.status === 401) setSession(error);
+      });
+    },
   });
-  source.onopen = () => {
-    setHeard(true);
-    // Another start of it has other tokens.
-    openSession().then(setSession, (error: unknown) => {
-      if (error instanceof Problem && error.status === 401) setSession(error);
-    });
-  };
-  source.onerror = () => setHeard(false);
-  return () => source.close();
 }

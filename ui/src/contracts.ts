@@ -127,6 +127,25 @@ export interface Contact {
   error: string | null;
 }
 
+export interface Container {
+  ref: ContainerRef;
+  state: ContainerState;
+  exit_code: number | null;
+  out_of_memory: boolean;
+  restarts: number;
+  started_at: string | null;
+}
+
+export interface ContainerRef {
+  id: string;
+  name: string;
+  image: string;
+  mode: Mode;
+  docker: string;
+}
+
+export type ContainerState = "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+
 export interface CrashReport {
   hostname: string;
   pid: number | null;
@@ -648,6 +667,7 @@ export interface Seen {
   queue: string;
   running: boolean;
   why: string | null;
+  container: Container | null;
   record: Record | null;
   report: WorkerReport | null;
   pause: Pause | null;

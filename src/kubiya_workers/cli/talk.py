@@ -31,7 +31,10 @@ def error(what: str, fix: str | None) -> None:
 def colours(terminal: bool) -> bool:
     """Whether to colour what goes to a terminal."""
     from kubiya_workers.settings import variables as v
-    from kubiya_workers.settings.source import Source
+    from kubiya_workers.settings.source import BadSetting, Source
 
-    source = Source.of_process()
+    try:
+        source = Source.of_process()
+    except BadSetting:  # this is about to be said
+        return False
     return terminal and not source.get(v.NO_COLOR) and source.environ.get("TERM") != "dumb"

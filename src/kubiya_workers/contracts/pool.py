@@ -90,6 +90,46 @@ class Record(Wire):
     updated_at: Timestamp
 
 
+class ContainerRef(Wire):
+    """The container of a queue's worker, as this machine remembers it. `docker` is the address of the daemon that has
+    it, empty for the usual one."""
+
+    id: str
+    name: str
+    image: str
+    mode: Mode
+    docker: str = ""
+
+
+class ContainerState(StrEnum):
+    """As Docker says it."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+    GONE = "gone"
+    """There is no such container any more."""
+
+    @property
+    def is_over(self) -> bool:
+        return self in (ContainerState.EXITED, ContainerState.DEAD, ContainerState.GONE)
+
+
+class Container(Wire):
+    """A worker's container as its daemon sees it. `restarts` are Docker's own; `out_of_memory`: the kernel ended it."""
+
+    ref: ContainerRef
+    state: ContainerState
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    restarts: int = 0
+    started_at: Timestamp | None = None
+
+
 class Ready(Wire):
     """The line with which a worker tells whoever started it that it polls."""
 
@@ -157,12 +197,14 @@ class Seen(Wire):
     """What can be said of a queue's workers from one machine.
 
     `running` is whether one of them lives, here or elsewhere; when not, `why` says what became of the last one here.
-    `elsewhere` are those that the control plane knows beside it; None when it was not asked.
+    `elsewhere` are those that the control plane knows beside it; None when it was not asked. For a worker in a
+    `container`, record and report are what is said inside: their processes and paths are the container's.
     """
 
     queue: str
     running: bool
     why: str | None = None
+    container: Container | None = None
     record: Record | None = None
     report: WorkerReport | None = None
     pause: Pause | None = None

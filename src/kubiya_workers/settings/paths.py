@@ -127,6 +127,10 @@ class Paths:
         """What is known of the worker that is kept: `contracts.pool.Record`."""
         return self.upkeep(queue) / "worker.json"
 
+    def worker_container(self, queue: str) -> Path:
+        """Which container has the queue's worker: `contracts.pool.ContainerRef`."""
+        return self.upkeep(queue) / "container.json"
+
     def pause(self, queue: str) -> Path:
         """There while the worker of this queue is to take nothing: `contracts.pool.Pause`."""
         return self.upkeep(queue) / "pause.json"

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from . import saved as files
 
 T = TypeVar("T")
+
+
+ENV_FILE = "KUBIYA_ENV_FILE"
 
 
 class BadSetting(Exception):
@@ -42,7 +46,17 @@ class Source:
 
     @classmethod
     def of_process(cls) -> "Source":
+        """The environment of this process, and what the file that KUBIYA_ENV_FILE names says where it says nothing.
+
+        A file, unlike the environment, is not shown by what shows processes and containers.
+
+        Raises:
+            BadSetting: that file cannot be read.
+        """
         environ = dict(os.environ)
+        if file := environ.get(ENV_FILE, "").strip():
+            said = _lines_of(Path(file))
+            environ |= {name: value for name, value in said.items() if not environ.get(name, "").strip()}
         return cls(environ, files.read(files.file_of(environ)))
 
     def with_(self, more: Mapping[str, str]) -> "Source":
@@ -78,6 +92,23 @@ class Source:
     def first(self, *variables: Variable[str]) -> str | None:
         """The first of these that is set."""
         return next((value for variable in variables if (value := self.get(variable))), None)
+
+
+def _lines_of(file: Path) -> dict[str, str]:
+    """`NAME=value` a line, the value as it stands; blank lines and comments are skipped."""
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{ENV_FILE}={str(file)!r} cannot be read: {error}") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, equals, value = line.partition("=")
+        if not line or line.startswith("#"):
+            continue
+        if not equals or not name.strip():
+            raise BadSetting(f"line {number} of {file} is not NAME=value")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def text(value: str) -> str:

@@ -1,11 +1,15 @@
 """The environment variables of the product, each declared once."""
 
 from .quantities import cpus, duration, size
+from .source import ENV_FILE as ENV_FILE_NAME
 from .source import Variable, address, choice, flag, proxy, text, url, whole
 
 HOME = Variable("KUBIYA_HOME", "Where everything of the product is kept.", "", text, shown_default="~/.kubiya")
 CONFIG = Variable("KUBIYA_CONFIG", "The file of contexts.", "", text, shown_default="~/.kubiya/config")
 CONTEXT = Variable("KUBIYA_CONTEXT", "The context to use, instead of the file's current one.", "", text)
+ENV_FILE = Variable(
+    ENV_FILE_NAME, "A file of NAME=value lines, for variables that the environment does not set.", "", text
+)
 API_KEY = Variable("KUBIYA_API_KEY", "The key for the control plane.", "", text, secret=True)
 BASE_URL = Variable("KUBIYA_CONTROL_PLANE_BASE_URL", "Address of the control plane; wins over the next two.", "", url)
 GATEWAY_URL = Variable("CONTROL_PLANE_GATEWAY_URL", "Address of the control plane; wins over the next one.", "", url)
@@ -53,6 +57,14 @@ HEALTH_ADDR = Variable(
     "127.0.0.1:0",
     address,
 )
+WORKER_IMAGE = Variable(
+    "KUBIYA_WORKER_IMAGE",
+    "The image of workers in containers; one that is named here or by a flag may be pulled.",
+    "",
+    text,
+    shown_default="kubiya-workers:VERSION, made by `make image`",
+)
+DOCKER_HOST = Variable("DOCKER_HOST", "The Docker daemon for workers in containers.", "", text, shown_default="local")
 METRICS_ENABLED = Variable("METRICS_ENABLED", "Serve Prometheus metrics on METRICS_PORT.", False, flag)
 METRICS_PORT = Variable(
     "METRICS_PORT", "The port for Prometheus metrics; the next free one when taken.", 9090, whole(0, 65_535)
@@ -160,6 +172,7 @@ ALL: tuple[AnyVariable, ...] = (
     HOME,
     CONFIG,
     CONTEXT,
+    ENV_FILE,
     API_KEY,
     BASE_URL,
     GATEWAY_URL,
@@ -182,6 +195,8 @@ ALL: tuple[AnyVariable, ...] = (
     MEMORY_LIMIT,
     CPU_LIMIT,
     HEALTH_ADDR,
+    WORKER_IMAGE,
+    DOCKER_HOST,
     METRICS_ENABLED,
     METRICS_PORT,
     HTTP_PROXY,

@@ -5,6 +5,7 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react
 
 import { get, query } from "../api";
 import type { LogLine, LogPage } from "../contracts";
+import { listen } from "../stream/source";
 import { ansi } from "./text";
 
 export interface LogFilter {
@@ -123,12 +124,18 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
   useEffect(() => {
     if (!follow || until || after === null) return;
     const wanted = matcher(level, text);
-    const from = new EventSource(`/console/api/logs/stream${query({ source, after })}`);
-    from.addEventListener("lines", (event: MessageEvent<string>) => {
-      const fresh = (JSON.parse(event.data) as { lines: LogLine[] }).lines.filter(wanted);
-      if (fresh.length) setLines((known) => [...known, ...fresh].slice(-KEPT));
+    let seen = after;
+    return listen({
+      url: () => `/console/api/logs/stream${query({ source, after: seen })}`,
+      types: ["lines"],
+      connected: () => undefined,
+      take: (_, data) => {
+        const { lines: news } = JSON.parse(data) as { lines: LogLine[] };
+        seen = news.at(-1)?.cursor ?? seen;
+        const fresh = news.filter(wanted);
+        if (fresh.length) setLines((known) => [...known, ...fresh].slice(-KEPT));
+      },
     });
-    return () => from.close();
   }, [source, after, follow, level, text, until]);
   return { lines, isLoading, hasBefore: before !== null, loadBefore, problem };
 }

@@ -2,12 +2,14 @@
 
 import { useEffect, useState } from "react";
 
+import { query } from "../api";
 import { EVENT_TYPES, fromWire, type StreamEvent } from "./events";
 import { NOTHING, reduce, type Run } from "./reducer";
+import { listen } from "./source";
 
 export interface Followed {
   readonly run: Run;
-  /** The browser connects again by itself, from where it was. */
+  /** When it is not, it is connected again, from where it was. */
   readonly isConnected: boolean;
 }
 
@@ -24,7 +26,6 @@ export function useRun(id: string): Followed {
 
 /** Follow until it is over or the returned function is called. */
 function follow(id: string, set: (change: (before: Followed) => Followed) => void): () => void {
-  const source = new EventSource(`/api/v1/executions/${encodeURIComponent(id)}/stream`);
   let waiting: StreamEvent[] = [];
   let due = 0;
   const flush = () => {
@@ -34,31 +35,21 @@ function follow(id: string, set: (change: (before: Followed) => Followed) => voi
     set((before) => ({ ...before, run: reduce(before.run, events) }));
   };
   const connected = (isConnected: boolean) => set((before) => ({ ...before, isConnected }));
-  const take = (event: MessageEvent<string>) => {
-    const read = fromWire(event.type as StreamEvent["type"], event.data);
-    waiting.push(read);
-    // A page in the background draws no frames.
-    due ||= document.hidden ? window.setTimeout(flush, HIDDEN_MS) : requestAnimationFrame(flush);
-    if (read.type === "done") {
-      source.close();
-      connected(true);
-    }
-  };
-  // A run that failed tells of it in an event named "error", as the browser names its own: only that one has data.
-  for (const type of EVENT_TYPES) {
-    source.addEventListener(type, (event) => {
-      if (event instanceof MessageEvent) take(event as MessageEvent<string>);
-    });
-  }
-  source.onopen = () => connected(true);
-  source.onerror = (event) => {
-    if (!(event instanceof MessageEvent)) connected(false);
-  };
+  const stop = listen({
+    url: (after) => `/api/v1/executions/${encodeURIComponent(id)}/stream${query({ last_event_id: after })}`,
+    types: EVENT_TYPES,
+    connected,
+    take: (type, data) => {
+      const event = fromWire(type as StreamEvent["type"], data);
+      waiting.push(event);
+      // A page in the background draws no frames.
+      due ||= document.hidden ? window.setTimeout(flush, HIDDEN_MS) : requestAnimationFrame(flush);
+      if (event.type === "done") stop();
+    },
+  });
   return () => {
-    source.close();
-    if (due) {
-      cancelAnimationFrame(due);
-      clearTimeout(due);
-    }
+    stop();
+    cancelAnimationFrame(due);
+    clearTimeout(due);
   };
 }

@@ -22,7 +22,7 @@ class Left:
 
 def of(paths: Paths, queue: str) -> list[Left]:
     """What is there. The lock is not among it: another command may hold it, or be about to."""
-    places = (paths.worker(queue), paths.worker_record(queue), paths.pause(queue))
+    places = (paths.worker(queue), paths.worker_record(queue), paths.worker_container(queue), paths.pause(queue))
     return [Left(path, _size(path)) for path in places if os.path.lexists(path)]
 
 

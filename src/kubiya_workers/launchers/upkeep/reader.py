@@ -46,11 +46,21 @@ def read(path: Path, wanted: Wanted, *, tail: int | None = None, follow: bool = 
         OSError: the log cannot be read; FileNotFoundError when there is none.
     """
     lines = _Lines(path, _oldest(path))
-    there = (record for record in _records(lines.there()) if wanted.takes(record))
-    yield from there if tail is None else deque(there, maxlen=tail)
+    yield from select(lines.there(), wanted, tail=tail)
     if follow:
-        yield from (record for record in _records(lines.to_come()) if wanted.takes(record))
+        yield from selected(lines.to_come(), wanted)
     lines.close()
+
+
+def select(lines: Iterator[str], wanted: Wanted, *, tail: int | None = None) -> Iterator[list[str]]:
+    """The wanted records among lines that are there already, however those are kept; the last `tail` of them."""
+    there = (record for record in _records(lines) if wanted.takes(record))
+    yield from there if tail is None else deque(there, maxlen=tail)
+
+
+def selected(lines: Iterator[str | None], wanted: Wanted) -> Iterator[list[str]]:
+    """The wanted records among lines as they come; None among the lines is a moment of quiet."""
+    return (record for record in _records(lines) if wanted.takes(record))
 
 
 def _records(lines: Iterator[str | None]) -> Iterator[list[str]]:

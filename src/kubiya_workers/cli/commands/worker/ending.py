@@ -8,9 +8,11 @@ import click
 from kubiya_workers.contracts.errors import Conflict
 from kubiya_workers.contracts.pool import Mode, Record
 from kubiya_workers.launchers import environment as environments
+from kubiya_workers.launchers.docker import remembered
 from kubiya_workers.launchers.upkeep import daemon, leavings, records
 from kubiya_workers.launchers.upkeep.rotation import LogLimits
 from kubiya_workers.settings.client import ClientSettings
+from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.quantities import show_size
 
 from ... import talk
@@ -20,6 +22,7 @@ from ...output import Format, output_option, show, show_plain
 from ...proxying import Gateway, chosen, is_of_queue
 from ...running import run
 from ..words import confirm
+from . import in_docker
 from .starting import Wish, check, in_the_background
 from .words import queue_option
 
@@ -43,10 +46,17 @@ def stop(queue: str, timeout: float, output: Format) -> int:
     It takes nothing more, finishes or hands back what it does, and ends, and its supervisor with it. Stopping one
     that does not run is no failure.
     """
-    ended = run(daemon.stop(settings().paths, queue, timeout))
+    ended = run(_end(settings().paths, queue, timeout))
     said = f"The worker of queue {queue} has stopped." if ended else f"No worker of queue {queue} was running."
-    show_plain({"queue": queue, "stopped": ended is not None}, output, said)
+    show_plain({"queue": queue, "stopped": ended}, output, said)
     return Exit.DONE
+
+
+async def _end(paths: Paths, queue: str, timeout: float) -> bool:
+    """Stop the queue's worker, in a container or not; whether one ran."""
+    if await in_docker.stop(paths, queue, timeout):
+        return True
+    return await daemon.stop(paths, queue, timeout) is not None
 
 
 @click.command()
@@ -57,9 +67,15 @@ def restart(queue: str, timeout: float, output: Format) -> int:
     """Stop the worker of a queue on this machine, and start it in the background.
 
     It keeps the flags that it was started with, and takes its variables from the environment of this command. Its
-    packages are installed first: when that fails, the running worker is not touched.
+    packages are installed first: when that fails, the running worker is not touched. One in a container keeps that,
+    and its variables.
     """
     known = settings()
+    if remembered.read(known.paths, queue) is not None:
+        show(
+            in_docker.restart(known.paths, queue, timeout), output, lambda _: f"The worker of queue {queue} runs again."
+        )
+        return Exit.DONE
     wish = _same_again(known, queue)
     check(wish)
 
@@ -102,25 +118,34 @@ def clean(queue: str, force: bool, yes: bool, output: Format) -> int:
     Refused while it runs. A link is removed, and never what it leads to.
     """
     paths = settings().paths
-    record = daemon.settle(paths, queue)
-    if record is not None and not record.state.is_over and not force:
+    state = in_docker.state_of(paths, queue) or _state(daemon.settle(paths, queue))
+    if state is not None and not force:
         raise Conflict(
-            f"the worker of queue {queue} is {record.state}",
+            f"the worker of queue {queue} is {state}",
             fix=f"kubiya worker stop --queue-id={queue}, or --force to do that first",
         )
     found = leavings.of(paths, queue)
     if not found:
         show_plain({"queue": queue, "removed": []}, output, f"Nothing is left of a worker of queue {queue}.")
         return Exit.DONE
+    container = remembered.read(paths, queue)
+    if container is not None:
+        talk.say(f"           the container {container.name}")
     for left in found:
         talk.say(f"  {show_size(left.size):>8}  {left.path}")
     confirm(f"Remove what the worker of queue {queue} left?", yes=yes or force)
     with contextlib.ExitStack() as stack:
         if force:
-            run(daemon.stop(paths, queue, _TIMEOUT_S))
+            run(_end(paths, queue, _TIMEOUT_S))
         stack.enter_context(daemon.held(paths, queue))
+        in_docker.remove(paths, queue)
         leavings.remove(found)
     total = show_size(sum(left.size for left in found))
     removed = [str(left.path) for left in found]
     show_plain({"queue": queue, "removed": removed}, output, f"Removed {total} of queue {queue}.")
     return Exit.DONE
+
+
+def _state(record: Record | None) -> str | None:
+    """How a worker is that is not over."""
+    return None if record is None or record.state.is_over else record.state

@@ -2,18 +2,21 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import click
 
+from kubiya_workers.launchers.docker import remembered
 from kubiya_workers.launchers.upkeep.reader import LEVELS, Wanted, read
+from kubiya_workers.settings.paths import Paths
 
 from ... import talk
 from ...connect import settings
 from ...exit import Exit, Failed
 from ...render.neutral import neutral
 from ..words import moment
+from . import in_docker
 from .words import queue_option
 
 _COLOURS = {"WARN": "yellow", "ERROR": "red", "DEBUG": "bright_black"}
@@ -55,7 +58,7 @@ def logs(
     wanted = Wanted(since, LEVELS[level] if level else 0, grep)
     shown = _coloured if talk.colours(sys.stdout.isatty()) else _plain
     try:
-        for record in read(settings().paths.worker_log(queue), wanted, tail=tail, follow=follow):
+        for record in _records(settings().paths, queue, wanted, tail, follow):
             _show(record, shown, at_once=follow)
     except FileNotFoundError:
         raise Failed(
@@ -63,6 +66,13 @@ def logs(
             fix=f"kubiya worker start --queue-id={queue} --type=local",
         ) from None
     return Exit.DONE
+
+
+def _records(paths: Paths, queue: str, wanted: Wanted, tail: int | None, follow: bool) -> Iterator[list[str]]:
+    container = remembered.read(paths, queue)
+    if container is not None:
+        return in_docker.log(container, wanted, tail=tail, follow=follow)
+    return read(paths.worker_log(queue), wanted, tail=tail, follow=follow)
 
 
 def _show(record: list[str], shown: Callable[[str], str], *, at_once: bool) -> None:

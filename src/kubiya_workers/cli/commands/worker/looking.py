@@ -22,6 +22,7 @@ from ...exit import Exit
 from ...output import Fields, Format, details, output_option, show, show_list
 from ...running import run
 from ..paging import paged
+from . import in_docker
 from .words import queue_option
 
 _HEADS = ("QUEUE", "TYPE", "STATE", "HOST", "PID", "UPTIME", "RESTARTS", "TASKS", "WORKER")
@@ -55,6 +56,11 @@ def list_(everywhere: bool, queue: str | None, output: Format, skip: int, limit:
 
 
 async def _look(known: ClientSettings, queue: str) -> Seen:
+    if (found := await in_docker.look(known.paths, queue)) is not None:
+        elsewhere = await _elsewhere(known, queue, found.record)
+        live = any(worker.status.is_live for worker in elsewhere or ())
+        others = None if elsewhere is None else tuple(elsewhere)
+        return found.model_copy(update={"running": found.running or live, "elsewhere": others})
     record = daemon.settle(known.paths, queue)
     report = await report_of(record)
     here = record is not None and record.state is UpkeepState.RUNNING
@@ -107,10 +113,11 @@ async def _listed(known: ClientSettings, everywhere: bool, skip: int, limit: int
     kept = records.all_(known.paths)
     reports = await asyncio.gather(*map(report_of, kept))
     here = [listing.here(record, report) for record, report in zip(kept, reports, strict=True)]
+    here += await in_docker.listed(known.paths)
     if not everywhere:
         return here
     async with reach(known, talk.note) as reached:
-        return [*here, *await _there(reached.client, {record.worker_id for record in kept}, skip, limit)]
+        return [*here, *await _there(reached.client, {worker.worker_id for worker in here}, skip, limit)]
 
 
 async def _there(client: ControlPlaneClient, known: set[str | None], skip: int, limit: int) -> list[Listed]:
@@ -134,8 +141,9 @@ def _row(worker: Listed) -> tuple[object, ...]:
 
 def _text(seen: Seen) -> str:
     parts = [_headline(seen)]
-    if seen.record is not None:
-        parts.append(details((*_kept(seen.record), *_said(seen.report), *_paused(seen))))
+    if seen.record is not None or seen.container is not None:
+        kept = _kept(seen.record, here=seen.container is None) if seen.record else ()
+        parts.append(details((*in_docker.described(seen.container), *kept, *_said(seen.report), *_paused(seen))))
     elif not seen.running:
         parts.append(f"Start one: kubiya worker start --queue-id={seen.queue} --type=local")
     if seen.elsewhere:
@@ -152,7 +160,7 @@ def _headline(seen: Seen) -> str:
     return f"The worker of queue {seen.queue} is not running {where}".rstrip() + f": {seen.why}"
 
 
-def _kept(record: Record) -> Fields:
+def _kept(record: Record, *, here: bool) -> Fields:
     last, over = record.last_restart, record.state.is_over
     yield "State", record.state
     yield "Worker", f"PID {record.worker.pid}, up {age(record.worker_started_at)}" if record.worker else None
@@ -163,7 +171,7 @@ def _kept(record: Record) -> Fields:
     yield "Next start", _in(record.next_start_at)
     yield "Version", record.version
     yield "Control plane", record.control_plane_url
-    yield "Log", record.log
+    yield "Log", record.log if here else None
 
 
 def _restarts(record: Record) -> str:

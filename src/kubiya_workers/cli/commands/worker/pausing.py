@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from kubiya_workers.contracts.pool import Pause, WorkerReport
+from kubiya_workers.launchers.docker import remembered
 from kubiya_workers.launchers.upkeep import pauses, records
 from kubiya_workers.launchers.upkeep.asking import report_of
 from kubiya_workers.settings.paths import Paths
@@ -16,6 +17,7 @@ from ...connect import settings
 from ...exit import Exit
 from ...output import Format, output_option, show_plain
 from ...running import run
+from . import in_docker
 from .words import quantity_of, queue_option
 
 _HEARD_WITHIN_S = 10.0
@@ -37,6 +39,9 @@ def pause(queue: str, note: str | None, time_: int | None, output: Format) -> in
     kubiya worker pause --queue-id=my-queue --note="moving the database" --for=30m
     """
     paths, now = settings().paths, datetime.now(UTC)
+    if remembered.read(paths, queue) is not None:
+        words = [*([f"--note={note}"] if note else []), *([f"--for={time_}"] if time_ else [])]
+        return in_docker.passed_on(paths, queue, "pause", [*words, f"--output={output}"])
     wish = Pause(note=note, since=now, until=now + timedelta(seconds=time_) if time_ else None)
     pauses.write(paths, queue, wish)
     heard = run(_heard(paths, queue, paused=True))
@@ -57,6 +62,8 @@ def pause(queue: str, note: str | None, time_: int | None, output: Format) -> in
 def resume(queue: str, output: Format) -> int:
     """Let a paused worker take work again; one that is not paused is left as it is."""
     paths = settings().paths
+    if remembered.read(paths, queue) is not None:
+        return in_docker.passed_on(paths, queue, "resume", [f"--output={output}"])
     was = pauses.remove(paths, queue)
     run(_heard(paths, queue, paused=False))
     said = f"The worker of queue {queue} takes work again." if was else f"No worker of queue {queue} was paused."

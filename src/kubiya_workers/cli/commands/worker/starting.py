@@ -30,6 +30,8 @@ from ...output import Format, details, output_option, show
 from ...proxying import chosen, of_queue
 from ...render.neutral import neutral
 from ...running import run
+from . import containing, in_docker
+from .containing import Asked, container_options
 from .web import say_address, web_interface, web_options
 from .words import quantity, quantity_of, queue_option
 
@@ -89,6 +91,7 @@ class Wish:
 @click.option("--proxy-config-file", type=click.Path(path_type=Path), help="Its configuration: YAML or JSON.")
 @click.option("--proxy-config-json", help="The same, as text.")
 @web_options
+@container_options
 @output_option
 def start(
     queue: str,
@@ -107,6 +110,7 @@ def start(
     max_uptime: int | None,
     health_addr: str | None,
     web: Mapping[v.AnyVariable, object],
+    container: Asked,
     output: Format,
     **proxy: Any,
 ) -> int:
@@ -115,15 +119,16 @@ def start(
     In the foreground its log goes to the terminal and to ~/.kubiya/workers/QUEUE/logs/worker.log. Ctrl-C or SIGTERM
     lets it finish or hand back what it does; a second one ends it now.
 
-    In the background (-d) a supervisor starts it again when it crashes, and the command returns when the worker polls
-    its queue, or with the reason why it does not. One that runs already is left as it is.
+    In the background (-d) a supervisor, or Docker for a container, starts it again when it crashes, and the command
+    returns when it polls its queue, or with the reason why it does not. One that runs already is left as it is.
 
     \b
     kubiya worker start --queue-id=my-queue --type=local
     kubiya worker start --queue-id=my-queue --type=local -d --max-log-size=100Mi
     kubiya worker start --queue my-queue --mode daemon --model kubiya/offline
+    kubiya worker start --queue-id=my-queue --type=docker -d
     """
-    kind = _mode(type_, mode, in_background)
+    container.check(type_, cwd)
     known = settings()
     gateway = chosen(known, queue, **proxy)
     given: dict[v.AnyVariable, object] = {
@@ -138,7 +143,7 @@ def start(
     }
     wish = Wish(
         queue=queue,
-        mode=kind,
+        mode=_mode(mode, in_background),
         limits=LogLimits(max_log_size or _LOG.max_size, max_log_backups),
         cwd=(cwd or Path()).resolve(),
         single=single_execution or Source.of_process().get(v.SINGLE_EXECUTION),
@@ -147,14 +152,28 @@ def start(
         ask_queue=gateway.ask_queue,
     )
     check(wish)
+    return (_in_docker if type_ == "docker" else _as_process)(known, wish, container, output)
+
+
+def _as_process(known: ClientSettings, wish: Wish, _: Asked, output: Format) -> int:
+    in_docker.make_way(known.paths, wish.queue)
     if wish.mode is Mode.FOREGROUND:
         return run(_in_the_foreground(known, wish))
     return _shown(*run(in_the_background(known, wish)), output)
 
 
-def _mode(type_: str, mode: str | None, in_background: bool) -> Mode:
-    if type_ != "local":
-        raise click.UsageError(f"--type {type_} is not available in this version; use --type local.")
+def _in_docker(known: ClientSettings, wish: Wish, container: Asked, output: Format) -> int:
+    if wish.mode is Mode.FOREGROUND:
+        return run(containing.in_the_foreground(known, wish, container, _echo))
+    try:
+        ref, record, new = run(containing.in_the_background(known, wish, container))
+    except daemon.NotStarted as error:
+        raise _not_started(wish.queue, error) from None
+    show(record, output, lambda shown: containing.started(ref, shown, new))
+    return Exit.DONE
+
+
+def _mode(mode: str | None, in_background: bool) -> Mode:
     if in_background and mode == Mode.FOREGROUND:
         raise click.UsageError("--daemon and --mode foreground contradict each other.")
     return Mode.DAEMON if in_background else Mode(mode or Mode.FOREGROUND)
@@ -190,11 +209,15 @@ async def in_the_background(known: ClientSettings, wish: Wish) -> tuple[Record, 
             await say_address(known.paths, spec)
             return found
         except daemon.NotStarted as error:
-            raise Failed(
-                f"the worker of queue {wish.queue} did not start: {error.reason}",
-                fix=f"kubiya worker logs --queue-id={wish.queue} --tail=50",
-                status=_status(error.status),
-            ) from None
+            raise _not_started(wish.queue, error) from None
+
+
+def _not_started(queue: str, error: daemon.NotStarted) -> Failed:
+    return Failed(
+        f"the worker of queue {queue} did not start: {error.reason}",
+        fix=f"kubiya worker logs --queue-id={queue} --tail=50",
+        status=_status(error.status),
+    )
 
 
 async def _in_the_foreground(known: ClientSettings, wish: Wish) -> int:
