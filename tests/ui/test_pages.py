@@ -210,7 +210,7 @@ def test_a_control_plane_that_goes_and_comes_back(browser: Browser, tmp_path: Pa
         numbers: list[str] = []
 
         def counts_on() -> bool:
-            numbers[:] = page.locator(".answer").last.inner_text().split()
+            numbers[:] = page.locator(".answer .markdown").last.inner_text().split()
             return len(numbers) > 30
 
         until(counts_on, "the answer goes on", 60)
