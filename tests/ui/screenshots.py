@@ -10,8 +10,7 @@ from .browser import chromium
 from .stack import QUEUE, Stack, stack
 
 THEMES = ("light", "dark")
-WIDE = {"width": 1360, "height": 860}
-NARROW = {"width": 380, "height": 780}
+SIZE = {"width": 1360, "height": 860}
 
 
 def main() -> None:
@@ -59,14 +58,13 @@ def pages(runs: dict[str, str]) -> dict[str, str]:
 
 
 def take(browser: Browser, made: Stack, target: Path, theme: str, runs: dict[str, str]) -> None:
-    for name, size in (("", WIDE), ("-narrow", NARROW)):
-        context = browser.new_context(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
-        page = context.new_page()
-        page.goto(made.address())
-        for title, path in pages(runs).items():
-            settled(page, made.origin + path)
-            page.screenshot(path=target / f"{title}-{theme}{name}.png")
-        context.close()
+    context = browser.new_context(viewport=SIZE, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(made.address())
+    for title, path in pages(runs).items():
+        settled(page, made.origin + path)
+        page.screenshot(path=target / f"{title}-{theme}.png")
+    context.close()
 
 
 def settled(page: Page, address: str) -> None:
