@@ -47,7 +47,10 @@ class ListedKey(Key):
 
 
 class NewKey(Wire):
-    """`budget_period` is a month where there is a budget and it says nothing else."""
+    """`budget_period` is a month where there is a budget and it says nothing else.
+
+    `queue_id` may be the queue's name, too: a key of scope worker registers workers of that queue alone.
+    """
 
     name: str
     scope: Scope = Scope.CLIENT

@@ -2,6 +2,7 @@
 so whoever starts a child on a candidate goes on to the next when the child meets a clash."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 
@@ -38,6 +39,14 @@ def listen(host: str, port: int, *, exactly: bool) -> socket.socket:
     raise BadSetting(
         f"port {port} of {host} is in use by another program; choose another with --port or KUBIYA_SERVER_PORT"
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on `host`; a name other than localhost is taken not to be."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _socket(host: str) -> socket.socket:

@@ -1,8 +1,11 @@
 """`kubiya key`."""
 
+from datetime import UTC, datetime, timedelta
+
 import click
 
 from kubiya_workers.contracts.keys import BudgetPeriod, CreatedKey, ListedKey, NewKey, Scope
+from kubiya_workers.settings.quantities import duration
 
 from .. import talk
 from ..ages import age
@@ -10,7 +13,18 @@ from ..connect import ask
 from ..output import Format, output_option, show, show_list
 from .words import made
 
-_HEADS = ("ID", "NAME", "SCOPE", "BEGINS WITH", "AGE", "BUDGET", "REVOKED")
+_HEADS = ("ID", "NAME", "SCOPE", "BEGINS WITH", "QUEUE", "AGE", "EXPIRES", "BUDGET", "REVOKED")
+_LIFETIME = duration(1, 3_650 * 86_400)
+
+
+def _expiry(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    """A time from now as a moment."""
+    if value is None:
+        return None
+    try:
+        return datetime.now(UTC) + timedelta(seconds=_LIFETIME(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not {error}.") from None
 
 
 @click.group("key")
@@ -34,19 +48,31 @@ def list_(output: Format) -> None:
     show_default=True,
     help="admin: everything; client: everything but keys; worker: register workers.",
 )
+@click.option("--queue", metavar="ID", help="The one queue whose workers it registers, by id or name; scope worker.")
+@click.option("--expires", metavar="TIME", callback=_expiry, help="When it ends by itself, from now: 12h, 90d.")
 @click.option("--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="USD", help="What its runs may cost.")
 @click.option(
     "--per", type=click.Choice([period.value for period in BudgetPeriod]), help="Of --max-cost.  [default: month]"
 )
 @output_option
-def create(output: Format, name: str, scope: str, max_cost: float | None, per: str | None) -> None:
+def create(
+    output: Format,
+    name: str,
+    scope: str,
+    queue: str | None,
+    expires: datetime | None,
+    max_cost: float | None,
+    per: str | None,
+) -> None:
     """Make a key. It is printed now and never again.
 
     \b
     export KUBIYA_API_KEY=$(kubiya key create laptop)
     kubiya key create ci --max-cost 5 --per day
+    kubiya key create build-host --scope worker --queue builds --expires 90d
     """
-    new = made(NewKey, name=name, scope=scope, max_cost_usd=max_cost, budget_period=per)
+    bounds = {"queue_id": queue, "expires_at": expires, "max_cost_usd": max_cost, "budget_period": per}
+    new = made(NewKey, name=name, scope=scope, **bounds)
     created = ask(lambda cp: cp.keys.create(new))
     show(created, output, _only_the_key)
     if output is Format.TEXT:
@@ -62,7 +88,9 @@ def revoke(key_id: str) -> None:
 
 
 def _row(key: ListedKey) -> tuple[object, ...]:
-    return (key.id, key.name, key.scope, key.prefix, age(key.created_at), _budget(key), key.revoked_at is not None)
+    ends = None if key.expires_at is None else key.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    revoked = key.revoked_at is not None
+    return (key.id, key.name, key.scope, key.prefix, key.queue_id, age(key.created_at), ends, _budget(key), revoked)
 
 
 def _budget(key: ListedKey) -> str | None:

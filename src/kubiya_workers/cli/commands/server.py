@@ -4,14 +4,20 @@ from pathlib import Path
 
 import click
 
-from kubiya_workers.launchers import server
+from kubiya_workers.launchers import ports, server
 from kubiya_workers.launchers.spec import Endpoint, ServerFlags, ServerState
+from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.source import Source
 
 from .. import talk
 from ..ages import age
 from ..connect import settings
 from ..output import Format, details, output_option, show, show_plain
 from ..running import run
+
+_EXPOSED = """\
+Listening on {host} without TLS: whoever is on the way can read keys, prompts and results, and use the keys.
+Put a proxy that speaks TLS in front of it, or leave it on loopback."""
 
 
 @click.group("server")
@@ -48,13 +54,19 @@ def start(output: Format, foreground: bool, host: str | None, port: int | None, 
     kubiya server start --llm-config ./litellm_config.yaml
     """
     flags = ServerFlags(host, port, llm_config)
+    listens = Source.of_process().get(v.SERVER_HOST, host)
+    exposed = not ports.is_loopback(listens)
     if foreground:
         from ..serve import main  # the control plane itself: the heaviest import there is
 
+        if exposed:
+            talk.note(_EXPOSED.format(host=listens))
         main(["--mode", "foreground", *flags.words])
     known = settings()
     endpoint = run(server.start_daemon(known, flags=flags, progress=talk.note))
     show_plain({"url": endpoint.url, "started": endpoint.started}, output, _started(endpoint))
+    if exposed and endpoint.started:
+        talk.note(_EXPOSED.format(host=listens))
     if endpoint.first_key is not None:
         talk.say(f"Admin key, shown once: {endpoint.first_key}\nIt is also in {known.paths.credentials}")
 

@@ -58,8 +58,12 @@ async def create(database: Database, new: NewKey) -> CreatedKey:
         new = new.model_copy(update={"budget_period": BudgetPeriod.MONTH})
     secret = new_key()
     async with database.writing() as connection:
-        if new.queue_id is not None and await queue_store.find(connection, new.queue_id) is None:
-            raise NotFound(f"no worker queue {new.queue_id!r}")
+        if new.queue_id is not None:
+            queue = await queue_store.find(connection, new.queue_id)
+            if queue is None:
+                raise NotFound(f"no worker queue {new.queue_id!r}")
+            # Workers are held against the id: a key that was bound by name would fit no queue.
+            new = new.model_copy(update={"queue_id": queue.id})
         key = await _add(connection, new, secret)
     return CreatedKey(**key.model_dump(), key=secret)
 
