@@ -14,7 +14,10 @@ from . import table
 from .effort import FULL, QUICK
 from .figures import Figure
 
-NAMES = ("submit", "throughput", "tokens", "spacing", "gateway", "litellm", "startup", "memory", "growth", "failover")
+NAMES = (
+    *("submit", "throughput", "tokens", "spacing", "gateway", "litellm"),
+    *("startup", "memory", "growth", "failover", "pages"),
+)
 
 
 def main() -> None:

@@ -1,12 +1,13 @@
 // Lines of a log: the past as one scrolls up, the present as it comes. Only what is seen is in the document.
 
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, type UIEvent } from "react";
 
 import { get, query } from "../api";
 import type { LogLine, LogPage } from "../contracts";
 import { listen } from "../stream/source";
 import { ansi } from "./text";
+import { useSticky } from "./use_sticky";
 
 export interface LogFilter {
   readonly level?: string | undefined;
@@ -34,7 +35,7 @@ export function LogView({
 }) {
   const frame = useRef<HTMLDivElement>(null);
   const { lines, isLoading, hasBefore, loadBefore, problem } = useLines(source, filter, follow);
-  const sticks = useRef(true);
+  const { sticks, onScroll, onWheel } = useSticky();
   const rows = useVirtualizer({
     count: lines.length,
     getScrollElement: () => frame.current,
@@ -51,16 +52,14 @@ export function LogView({
     if (sticks.current) rows.scrollToIndex(lines.length - 1, { align: "end" });
     // What was read stays where it was when older lines come before it.
     else if (isOlder && frame.current) frame.current.scrollTop += grown * ROW_PX;
-  }, [lines, first, rows]);
-  const onScroll = () => {
-    const at = frame.current;
-    if (!at) return;
-    sticks.current = at.scrollHeight - at.scrollTop - at.clientHeight < ROW_PX;
-    if (at.scrollTop < NEAR_PX && hasBefore && !isLoading) loadBefore();
+  }, [lines, first, rows, sticks]);
+  const scrolled = (event: UIEvent<HTMLElement>) => {
+    onScroll(event);
+    if (event.currentTarget.scrollTop < NEAR_PX && hasBefore && !isLoading) loadBefore();
   };
   return (
     <div className={`log ${className}`}>
-      <div className="log-frame" ref={frame} onScroll={onScroll} tabIndex={0} role="log" aria-live="off" aria-label={`Log ${source}`}>
+      <div className="log-frame" ref={frame} onScroll={scrolled} onWheel={onWheel} tabIndex={0} role="log" aria-live="off" aria-label={`Log ${source}`}>
         <div className="log-inner" style={{ height: rows.getTotalSize() }}>
           {rows.getVirtualItems().map((row) => {
             const line = lines[row.index];

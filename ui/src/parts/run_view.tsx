@@ -8,11 +8,12 @@ import { isOpen, type Item, type ModelStep, type Run, type ToolStep } from "../s
 import { clock, span } from "../words";
 import { useNow } from "../context";
 import { Badge, Copy } from "./basics";
+import { useSticky } from "./use_sticky";
 import { Code, Json, Markdown, Terminal } from "./text";
 
 export function RunView({ id, run, aside }: { id: string; run: Run; aside?: ReactNode }) {
   const frame = useRef<HTMLDivElement>(null);
-  const sticks = useRef(true);
+  const { sticks, ...sticky } = useSticky();
   const [opened, setOpened] = useState<ReadonlyMap<string, boolean>>(new Map());
   const items = run.items;
   const rows = useVirtualizer({
@@ -26,14 +27,10 @@ export function RunView({ id, run, aside }: { id: string; run: Run; aside?: Reac
   useEffect(() => {
     const at = frame.current;
     if (at && sticks.current) at.scrollTop = at.scrollHeight;
-  }, [run, height]);
-  const onScroll = () => {
-    const at = frame.current;
-    if (at) sticks.current = at.scrollHeight - at.scrollTop - at.clientHeight < 60;
-  };
+  }, [run, height, sticks]);
   const toggle = (key: string, before: boolean) => setOpened((known) => new Map(known).set(key, !before));
   return (
-    <div className="run-frame" ref={frame} onScroll={onScroll} tabIndex={0} role="region" aria-label="The run">
+    <div className="run-frame" ref={frame} {...sticky} tabIndex={0} role="region" aria-label="The run">
       <div className="run-inner" style={{ height }}>
         {rows.getVirtualItems().map((row) => {
           const item = items[row.index];

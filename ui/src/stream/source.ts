@@ -1,7 +1,8 @@
 // Server-sent events that are never given up: a browser tries again when a connection breaks, but not when the answer
 // is an error, as it is while the control plane is away.
 
-const AGAIN_MS = 1000;
+const AGAIN_MS = 500;
+const LONGEST_MS = 5000;
 
 interface Hearer {
   /** The address, going on after the event of this id. */
@@ -16,6 +17,7 @@ export function listen({ url, types, take, connected }: Hearer): () => void {
   let after = "";
   let source: EventSource;
   let timer = 0;
+  let patience = AGAIN_MS;
   const open = () => {
     source = new EventSource(url(after));
     for (const type of types) {
@@ -26,11 +28,16 @@ export function listen({ url, types, take, connected }: Hearer): () => void {
         take(type, String(event.data));
       });
     }
-    source.onopen = () => connected(true);
+    source.onopen = () => {
+      patience = AGAIN_MS;
+      connected(true);
+    };
     source.onerror = (event) => {
       if (event instanceof MessageEvent) return;
       connected(false);
-      if (source.readyState === EventSource.CLOSED) timer = window.setTimeout(open, AGAIN_MS);
+      if (source.readyState !== EventSource.CLOSED) return;
+      timer = window.setTimeout(open, patience);
+      patience = Math.min(2 * patience, LONGEST_MS);
     };
   };
   open();

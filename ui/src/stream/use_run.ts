@@ -14,6 +14,8 @@ export interface Followed {
 }
 
 const HIDDEN_MS = 250;
+/** The past comes as fast as it can be read: drawing each frame of it would only make it later. */
+const PAST_MS = 120;
 
 export function useRun(id: string): Followed {
   const [followed, setFollowed] = useState<Followed>({ run: NOTHING, isConnected: false });
@@ -28,6 +30,7 @@ export function useRun(id: string): Followed {
 function follow(id: string, set: (change: (before: Followed) => Followed) => void): () => void {
   let waiting: StreamEvent[] = [];
   let due = 0;
+  let isPast = true;
   const flush = () => {
     due = 0;
     const events = waiting;
@@ -42,8 +45,10 @@ function follow(id: string, set: (change: (before: Followed) => Followed) => voi
     take: (type, data) => {
       const event = fromWire(type as StreamEvent["type"], data);
       waiting.push(event);
+      if (event.type === "history_complete") isPast = false;
       // A page in the background draws no frames.
-      due ||= document.hidden ? window.setTimeout(flush, HIDDEN_MS) : requestAnimationFrame(flush);
+      const wait = document.hidden ? HIDDEN_MS : isPast ? PAST_MS : 0;
+      due ||= wait > 0 ? window.setTimeout(flush, wait) : requestAnimationFrame(flush);
       if (event.type === "done") stop();
     },
   });
