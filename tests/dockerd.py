@@ -74,7 +74,15 @@ def running() -> Iterator[Docker]:
             yield docker
             docker.clear()
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _unmount(directory)
+        shutil.rmtree(directory)
+
+
+def _unmount(directory: Path) -> None:
+    """dockerd leaves the mount of its network namespace behind."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted((place for place in mounted if place.startswith(f"{directory}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", place], check=True, capture_output=True)
 
 
 @contextmanager
