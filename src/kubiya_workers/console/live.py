@@ -104,9 +104,6 @@ class LiveView:
                 return self.now
         return None
 
-    def _is_told(self, told: Live | None) -> bool:
-        return self.now is None or self.now is told
-
     async def _look(self) -> None:
         here = await pool.here(self._paths)
         now = datetime.now(UTC)

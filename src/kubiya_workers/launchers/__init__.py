@@ -8,6 +8,9 @@
 - `worker_process`, `script`: a worker as a process of this machine; `local` is one for a single run.
 - `upkeep`: one keeper for each queue: restarts, log, record, pause; in a terminal or as a supervisor.
 - `server`: the embedded control plane: found, started on demand, shared and stopped.
+- `console`, `signin`: the web interface of a home, kept by whoever keeps a worker; the tokens that let a browser in.
+- `docker`: a worker in a container, kept by Docker.
+- `serving`: what our HTTP servers have in common.
 
 Flow: a command (`cli`) or a process (`worker`, `control_plane`) starts a child in a session of its own, has its guard
 adopt it, and ends it with `guard.end_group`. What has ended is released. Nothing here knows what a child does.

@@ -18,7 +18,7 @@ FIXED = frozenset(
         # Which control plane, and as whom: a context says that, for all of its settings together.
         *("KUBIYA_API_KEY", "KUBIYA_CONTROL_PLANE_BASE_URL", "CONTROL_PLANE_GATEWAY_URL", "CONTROL_PLANE_URL"),
         # One process alone.
-        *("QUEUE_ID", "SINGLE_EXECUTION", "KUBIYA_READY_FD", "KUBIYA_LOG_FILE"),
+        *("QUEUE_ID", "SINGLE_EXECUTION", "KUBIYA_READY_FD", "KUBIYA_LOG_FILE", "KUBIYA_ENV_FILE"),
         # Read from the environment by the programs that use them.
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),

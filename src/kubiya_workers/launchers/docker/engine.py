@@ -48,7 +48,7 @@ def connected(address: str = "") -> Generator["Docker"]:
             "workers in containers need Docker's SDK, which is not installed",
             fix="pip install 'kubiya-workers[docker]'",
         ) from None
-    environ = dict(Source.of_process().environ)
+    environ = Source.of_process().everything
     if address:
         environ[v.DOCKER_HOST.name] = address
     with _renamed("Docker"):
