@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -114,6 +115,23 @@ async def test_one_that_grows_too_large_is_replaced_and_finishes_what_it_has(
         async with asyncio.timeout(LIMIT_S):
             while psutil.pid_exists(first):
                 await asyncio.sleep(0.05)
+
+
+async def test_one_that_ends_still_hears_who_is_connected(tmp_path: Path) -> None:
+    async with kept(tmp_path) as (made, client):
+        first = await pid(client)
+        url = httpx.URL(made.access.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        assert await pid(client) == first, "whoever came before that is taken by now"
+        os.kill(first, signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        writer.write(b"GET /pid HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+        async with asyncio.timeout(LIMIT_S):
+            answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["pid"] == first
+        assert await pid(client) != first, "the next is taken by its successor"
 
 
 async def test_one_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

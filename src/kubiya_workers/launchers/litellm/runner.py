@@ -5,6 +5,7 @@ descriptors: the listening socket, and where to say that the proxy has started. 
 (CONFIG_FILE_PATH, LITELLM_MASTER_KEY). SIGTERM lets the calls that run end, and takes no others.
 """
 
+import asyncio
 import os
 import socket
 import sys
@@ -12,6 +13,10 @@ import sys
 import uvicorn
 
 _DRAIN_S = 600
+_HEARD_S = 1.0
+"""How long a connection that was taken just before the end may need to say what it wants."""
+_ACCEPTED_S = 0.05
+"""How long the event loop may need for a connection that it has taken off the socket's queue."""
 
 
 class Server(uvicorn.Server):
@@ -24,6 +29,23 @@ class Server(uvicorn.Server):
         if self.started and not self.should_exit:
             os.write(self._ready, b"ready\n")
             os.close(self._ready)
+
+    async def shutdown(self, sockets: "list[socket.socket] | None" = None) -> None:
+        """Hear those out that were taken: uvicorn closes a connection without a request, also when one is on its way.
+
+        Those that nobody has taken wait at the socket for a successor.
+        """
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_ACCEPTED_S)
+        until = asyncio.get_running_loop().time() + _HEARD_S
+        while any(map(_unheard, self.server_state.connections)) and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets=sockets)
+
+
+def _unheard(connection: object) -> bool:
+    return getattr(connection, "cycle", connection) is None
 
 
 def main() -> None:
