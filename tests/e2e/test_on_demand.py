@@ -212,7 +212,14 @@ def test_a_failed_local_ones_worker_is_kept_where_that_is_asked(machine: Machine
     subprocess.run(remove, shell=True, check=True)
     workers = machine.home / ".kubiya/workers"
     assert list(workers.iterdir()) == []
-    fine = machine.run("exec", "--local", "Run `true`", "--yes", "--keep-on-failure", env={"KUBIYA_LLM_BASE_URL": "", "KUBIYA_LLM_MODEL": ""})
+    fine = machine.run(
+        "exec",
+        "--local",
+        "Run `true`",
+        "--yes",
+        "--keep-on-failure",
+        env={"KUBIYA_LLM_BASE_URL": "", "KUBIYA_LLM_MODEL": ""},
+    )
     assert fine.returncode == 0, fine.stderr
     assert "kept" not in fine.stderr and list(workers.iterdir()) == []
 
