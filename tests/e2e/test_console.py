@@ -18,6 +18,8 @@ import httpx
 import psutil
 import pytest
 
+from kubiya_workers.testing import ScriptedModel
+
 from .gateways import uv_cache
 from .machine import KUBIYA, Machine, Spawned, served, until
 
@@ -360,10 +362,10 @@ def test_the_doctor_of_the_page_is_that_of_the_command(running: Machine) -> None
         assert {finding["name"]: finding["result"] for finding in mended["findings"]}["credentials"] == "ok"
 
 
-def test_the_litellm_of_a_worker_is_shown_and_restarted(tmp_path: Path) -> None:
+def test_the_litellm_of_a_worker_is_shown_restarted_stopped_and_started(tmp_path: Path) -> None:
     key = "sk-in-the-file-81b2"
-    params = {"model": "openai/anything", "api_base": "http://127.0.0.1:1/v1", "api_key": key}
-    with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine:
+    with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine, ScriptedModel({"go on": ["there again"]}) as model:
+        params = {"model": "openai/anything", "api_base": model.url, "api_key": key}
         (machine.work / "proxy.json").write_text(
             json.dumps({"model_list": [{"model_name": "m", "litellm_params": params}]})
         )
@@ -386,7 +388,35 @@ def test_the_litellm_of_a_worker_is_shown_and_restarted(tmp_path: Path) -> None:
             until(is_another, "its keeper starts it again", 90)
             assert browser.get("/proxy")[0]["restarts"] == 1
             assert browser.send("/proxy/server/restart").status_code == 404
+            _stopped_and_started(machine, browser, status["url"])
         assert machine.run("worker", "stop", "--queue-id=own").returncode == 0
+
+
+def _stopped_and_started(machine: Machine, browser: Browser, url: str) -> None:
+    """While it is stopped calls are refused, and its worker takes nothing; what was asked meanwhile is done after."""
+    stop, start = "/proxy/worker%2Fown/stop", "/proxy/worker%2Fown/start"
+    assert browser.send(start).status_code == 409, "it runs"
+    assert browser.send(stop).json()["state"] in ("stopping", "stopped")
+    said = browser.until_live(lambda now: any("was stopped by a person" in notice["text"] for notice in now["notices"]))
+    assert [notice for notice in said["notices"] if "not ready" in notice["text"]] == []
+    until(lambda: browser.get("/proxy")[0]["actions"] == ["start"], "it is stopped", 30)
+    refused = httpx.post(f"{url}/v1/chat/completions", json={}, trust_env=False)
+    assert refused.status_code == 503 and "kubiya ui" in refused.json()["error"]["message"]
+    worker = {"type": "none"}
+
+    def takes_nothing() -> bool:
+        worker.update(browser.until_live(lambda now: bool(now["workers"]))["workers"][0]["report"])
+        return not worker["taking"]
+
+    until(takes_nothing, "the worker takes no work", 30)
+    assert "LiteLLM was stopped by a person" in worker["reason"]
+    with machine.spawn("exec", "--queue=own", "--yes", "go on") as run:
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.process.wait(3)
+        assert browser.send(start).status_code == 200
+        assert run.process.wait(90) == 0, run.said()
+        assert "there again" in run.said()
+    assert browser.get("/proxy")[0]["state"] == "running"
 
 
 def test_it_is_reached_by_another_name_only_when_told(running: Machine) -> None:

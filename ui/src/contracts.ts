@@ -499,7 +499,7 @@ export interface ProxyModel {
 export interface ProxyRecord {
   owner: ProcessRef;
   process: ProcessRef | null;
-  state: "running" | "starting" | "failed";
+  state: "running" | "starting" | "stopping" | "stopped" | "failed";
   reason: string | null;
   url: string;
   started_at: string | null;
@@ -509,7 +509,7 @@ export interface ProxyRecord {
 
 export interface ProxyStatus {
   owner: string;
-  state: "running" | "starting" | "stopped" | "failed";
+  state: "running" | "starting" | "stopping" | "stopped" | "failed";
   reason: string | null;
   url: string | null;
   pid: number | null;

@@ -3,21 +3,30 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from kubiya_workers.client.http import ControlPlaneClient
-from kubiya_workers.contracts.console import Connection, ConnectionState, Live, Minute, Notice, PoolWorker
+from kubiya_workers.contracts.console import (
+    Connection,
+    ConnectionState,
+    Live,
+    Minute,
+    Notice,
+    PoolWorker,
+    ProxyRecord,
+)
 from kubiya_workers.contracts.errors import NotFound, Refusal
 from kubiya_workers.contracts.pool import UpkeepState
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.launchers.litellm.config import masked
+from kubiya_workers.launchers.litellm.refusing import STOPPED
 from kubiya_workers.settings.paths import Paths
 
-from . import pool
+from . import pool, proxy
 from .contact import Contacts, ControlPlane
 
 EVERY_S = 1.0
@@ -113,7 +122,7 @@ class LiveView:
             at=now,
             workers=workers,
             connection=connection,
-            notices=notices(connection, workers),
+            notices=notices(connection, workers, proxy.kept(self._paths)),
             minutes=self._remote.minutes,
             backlog={w.listed.queue: w.report.backlog for w in here if w.report and w.report.backlog is not None},
         )
@@ -157,8 +166,10 @@ class LiveView:
             self._changed.notify_all()
 
 
-def notices(connection: Connection, workers: tuple[PoolWorker, ...]) -> tuple[Notice, ...]:
-    """What is wrong, the worst first."""
+def notices(
+    connection: Connection, workers: tuple[PoolWorker, ...], proxies: Mapping[str, ProxyRecord]
+) -> tuple[Notice, ...]:
+    """What is wrong, the worst first. `proxies` are the LiteLLMs that are kept, by their owner."""
     found: list[Notice] = []
     if connection.state is ConnectionState.LOST:
         found.append(_lost(connection))
@@ -167,6 +178,7 @@ def notices(connection: Connection, workers: tuple[PoolWorker, ...]) -> tuple[No
         for name, why in connection.checks.items()
         if why is not None
     ]
+    found += [notice for owner, record in proxies.items() if (notice := _of_proxy(owner, record)) is not None]
     found += [notice for worker in workers if (notice := _of_worker(worker)) is not None]
     if not any(_lives(worker) for worker in workers):
         found.append(
@@ -181,6 +193,19 @@ def _lost(connection: Connection) -> Notice:
     return Notice(text=f"The control plane does not answer: {why or 'no word yet'}", remedy=remedy)
 
 
+def _of_proxy(owner: str, record: ProxyRecord) -> Notice | None:
+    whose = proxy.named(owner)
+    if record.state in ("stopping", "stopped"):
+        beside = "takes no work" if owner != proxy.SERVER else "answers none of its models' calls"
+        return Notice(
+            text=f"The LiteLLM of {whose} was stopped by a person: {whose} {beside} until it is started.",
+            remedy="start it on the page LLM Proxy",
+        )
+    if record.state == "failed":
+        return Notice(text=f"The LiteLLM of {whose} does not start: {record.reason}", remedy="read its log: page Logs")
+    return None
+
+
 def _of_worker(worker: PoolWorker) -> Notice | None:
     record = worker.record
     if record is None:
@@ -189,6 +214,8 @@ def _of_worker(worker: PoolWorker) -> Notice | None:
     if record.state in (UpkeepState.FAILED, UpkeepState.CRASH_LOOPING, UpkeepState.RESTARTING):
         return Notice(text=f"The worker of queue {record.queue} is {record.state}: {record.reason}", remedy=look)
     report = worker.report
+    if report is not None and report.reason is not None and report.reason.startswith(STOPPED):
+        return None  # the LiteLLM's own notice says it
     if record.state is UpkeepState.RUNNING and report is not None and not report.ready:
         return Notice(text=f"The worker of queue {record.queue} is not ready: {report.reason}", remedy=look)
     return None

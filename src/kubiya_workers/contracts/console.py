@@ -202,12 +202,16 @@ class ProxyModel(Wire):
     average_ms: float | None = None
 
 
+ProxyState = Literal["running", "starting", "stopping", "stopped", "failed"]
+ProxyAction = Literal["start", "stop", "restart"]
+
+
 class ProxyRecord(Wire):
     """What whoever keeps a LiteLLM said of it last; `owner` is its keeper, `process` the LiteLLM itself."""
 
     owner: ProcessRef
     process: ProcessRef | None = None
-    state: Literal["running", "starting", "failed"]
+    state: ProxyState
     reason: str | None = None
     url: str
     started_at: Timestamp | None = None
@@ -219,7 +223,7 @@ class ProxyStatus(Wire):
     """A LiteLLM beside a worker (`owner` is `worker/QUEUE`) or the control plane (`server`)."""
 
     owner: str
-    state: Literal["running", "starting", "stopped", "failed"]
+    state: ProxyState
     reason: str | None = None
     url: str | None = None
     pid: int | None = None
@@ -228,5 +232,6 @@ class ProxyStatus(Wire):
     restarts: int = 0
     healthy: bool | None = None
     models: tuple[ProxyModel, ...] = ()
-    actions: tuple[Literal["start", "stop", "restart"], ...] = ()
+    actions: tuple[ProxyAction, ...] = ()
+    """What can be asked of it now."""
     log: str | None = None

@@ -13,10 +13,11 @@ from kubiya_workers.console import pool
 from kubiya_workers.console.contact import Contacts, ControlPlane
 from kubiya_workers.console.live import LiveView, notices
 from kubiya_workers.console.target import Target
-from kubiya_workers.contracts.console import Action, Connection, ConnectionState, Contact, PoolWorker
+from kubiya_workers.contracts.console import Action, Connection, ConnectionState, Contact, PoolWorker, ProxyRecord
 from kubiya_workers.contracts.pool import Pause, Record, WorkerReport
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.launchers.guard import start_time
+from kubiya_workers.launchers.litellm.refusing import STOPPED
 from kubiya_workers.launchers.upkeep import listing, records
 from kubiya_workers.settings.paths import Paths
 
@@ -38,25 +39,36 @@ def report(**changes: Any) -> WorkerReport:
     return WorkerReport.model_validate({**fields, **slots, **changes})
 
 
+def litellm(state: str, reason: str | None = None) -> ProxyRecord:
+    here = {"pid": os.getpid(), "start": start_time(os.getpid())}
+    return ProxyRecord.model_validate({"owner": here, "state": state, "reason": reason, "url": "http://127.0.0.1:1"})
+
+
 def worker(found: Record, said: WorkerReport | None = None) -> PoolWorker:
     return PoolWorker(key=found.queue, listed=listing.here(found, said), record=found, report=said)
 
 
 def test_nothing_is_said_when_nothing_is_wrong() -> None:
-    assert notices(FINE, (worker(record(), report()),)) == ()
+    assert notices(FINE, (worker(record(), report()),), {}) == ()
 
 
 def test_each_thing_that_is_wrong_has_a_sentence_and_a_remedy() -> None:
     away = Contact(at=NOW, error="refused")
     lost = FINE.model_copy(update={"state": ConnectionState.LOST, "samples": (away,), "embedded": True})
     unwell = FINE.model_copy(update={"checks": {"temporal": "gone", "database": None}})
+    waits = report(ready=False, reason=f"{STOPPED}; start it")
     cases = [
-        (notices(lost, (worker(record(), report()),)), "does not answer: refused"),
-        (notices(unwell, (worker(record(), report()),)), "temporal is not well: gone"),
-        (notices(FINE, (worker(record("crash-looping", reason="it died")),)), "crash-looping: it died"),
-        (notices(FINE, (worker(record(), report(ready=False, reason="deaf")),)), "not ready: deaf"),
-        (notices(FINE, ()), "No worker runs"),
-        (notices(FINE, (worker(record("stopped")),)), "No worker runs"),
+        (notices(lost, (worker(record(), report()),), {}), "does not answer: refused"),
+        (notices(unwell, (worker(record(), report()),), {}), "temporal is not well: gone"),
+        (notices(FINE, (worker(record("crash-looping", reason="it died")),), {}), "crash-looping: it died"),
+        (notices(FINE, (worker(record(), report(ready=False, reason="deaf")),), {}), "not ready: deaf"),
+        (notices(FINE, (), {}), "No worker runs"),
+        (notices(FINE, (worker(record("stopped")),), {}), "No worker runs"),
+    ]
+    cases += [
+        (notices(FINE, (worker(record(), report()),), {"server": litellm("stopped")}), "control plane was stopped"),
+        (notices(FINE, (worker(record(), report()),), {"worker/q": litellm("failed", "no")}), "does not start: no"),
+        (notices(FINE, (worker(record(), waits),), {"worker/q": litellm("stopped")}), "takes no work until"),
     ]
     for said, words in cases:
         assert len(said) == 1 and words in said[0].text and said[0].remedy, words

@@ -1,7 +1,7 @@
 import { Link } from "react-router";
 
 import { get, post } from "../api";
-import type { ProxyStatus } from "../contracts";
+import type { ProxyAction, ProxyStatus } from "../contracts";
 import { useNow } from "../context";
 import { Badge, Confirmed, Empty, Facts, Failure, Page, Panel } from "../parts/basics";
 import { Table } from "../parts/table";
@@ -9,7 +9,20 @@ import { useLoad } from "../use_load";
 import { count, since, size } from "../words";
 
 const EVERY_MS = 3000;
-const NAMES = { start: "Start", stop: "Stop", restart: "Restart" } as const;
+const SERVER = "server";
+const NAMES: Record<ProxyAction, string> = { start: "Start", stop: "Stop", restart: "Restart" };
+
+function question(action: ProxyAction, proxy: ProxyStatus): string {
+  const waits =
+    proxy.owner === SERVER
+      ? "Model calls through it fail until it is started again, here or with the control plane."
+      : "Its worker takes no work until it is started again, here or with the worker.";
+  return {
+    start: "It answers again in some seconds. Start it?",
+    stop: `Calls that are on their way have 10 s to end, all others are refused. ${waits} Stop it?`,
+    restart: "Calls that come meanwhile wait for it; those that are on their way have 10 s to end. Restart it?",
+  }[action];
+}
 
 export default function Proxy() {
   const found = useLoad("proxy", (signal) => get<readonly ProxyStatus[]>("/console/api/proxy", signal), EVERY_MS);
@@ -31,7 +44,7 @@ export default function Proxy() {
 
 function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
   const now = useNow();
-  const owner = proxy.owner === "server" ? "the control plane" : `the worker of ${proxy.owner.replace("worker/", "")}`;
+  const owner = proxy.owner === SERVER ? "the control plane" : `the worker of ${proxy.owner.replace("worker/", "")}`;
   return (
     <Panel
       title={`Beside ${owner}`}
@@ -42,7 +55,7 @@ function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
             <Confirmed
               key={action}
               name={NAMES[action]}
-              question={`${NAMES[action]} the LiteLLM of ${owner}? Model calls that are on their way are tried again.`}
+              question={question(action, proxy)}
               act={() => post(`/console/api/proxy/${encodeURIComponent(proxy.owner)}/${action}`).then(again)}
             />
           ))}
