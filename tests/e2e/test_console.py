@@ -416,7 +416,10 @@ def _stopped_and_started(machine: Machine, browser: Browser, url: str) -> None:
         assert browser.send(start).status_code == 200
         assert run.process.wait(90) == 0, run.said()
         assert "there again" in run.said()
-    assert browser.get("/proxy")[0]["state"] == "running"
+    (status,) = browser.get("/proxy")
+    assert status["state"] == "running"
+    (called,) = status["calls"]
+    assert called["model"] == "m" and called["calls"] - sum(called["errors"].values()) == 1
 
 
 def test_it_is_reached_by_another_name_only_when_told(running: Machine) -> None:

@@ -1,5 +1,6 @@
 """Every page in a real browser, before a real worker with a real run."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from ..e2e.gateways import uv_cache
 from ..e2e.machine import until
 from .screenshots import busy, pages, settled
 from .stack import HOSTILE, QUEUE, Stack, stack
@@ -179,6 +181,32 @@ def test_a_model_is_tested(page: Page, made: Stack) -> None:
     settled(page, f"{made.origin}/models")
     page.get_by_role("button", name="Test kubiya/offline").click()
     expect(page.locator("tr", has_text="kubiya/offline").get_by_role("status")).to_contain_text("offline model")
+
+
+def test_a_litellm_is_stopped_and_started_from_its_page(page: Page, made: Stack) -> None:
+    params = {"model": "openai/anything", "api_base": made.model.url, "api_key": "none"}
+    config = json.dumps({"model_list": [{"model_name": "mine", "litellm_params": params}]})
+    words = ("worker", "start", "--type=local", "-d", "--queue-id=own", "--enable-local-proxy")
+    started = made.machine.run(*words, f"--proxy-config-json={config}", env={"UV_CACHE_DIR": uv_cache()}, timeout=300)
+    assert started.returncode == 0, started.stderr
+    try:
+        run = made.submit("Say hello", worker_queue_id="own")
+        made.until_status(run, "completed")
+        settled(page, f"{made.origin}/proxy")
+        own = page.locator("section.panel", has_text="Beside the worker of own")
+        expect(own.get_by_role("region", name="Requests by model")).to_contain_text("mine", timeout=SLOW_MS)
+        for name, state in (("Stop", "stopped"), ("Start", "running")):
+            own.get_by_role("button", name=name, exact=True).click()
+            asks = page.get_by_role("alertdialog")
+            expect(asks).to_contain_text(f"{name} it?")
+            asks.get_by_role("button", name=name, exact=True).click()
+            expect(own.locator(".badge").first).to_have_text(state, timeout=90_000)
+            page.get_by_role("link", name="Overview").click()
+            said = page.get_by_text("was stopped by a person: the worker of queue own takes no work")
+            expect(said).to_have_count(1 if state == "stopped" else 0, timeout=SLOW_MS)
+            page.go_back()
+    finally:
+        assert made.machine.run("worker", "stop", "--queue-id=own").returncode == 0
 
 
 def test_two_tabs_see_the_same(let_in: BrowserContext, made: Stack) -> None:

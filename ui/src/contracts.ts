@@ -88,6 +88,11 @@ export interface AssistantMessage {
   tool_calls: readonly ToolCall[];
 }
 
+export interface CallReport {
+  since: string;
+  models: readonly ModelCalls[];
+}
+
 export interface Check {
   name: string;
   state: "ok" | "failed";
@@ -388,6 +393,17 @@ export interface Model {
   display_order: number;
 }
 
+export interface ModelCalls {
+  model: string;
+  upstream: string | null;
+  calls: number;
+  errors: { readonly [name: string]: number };
+  given_up: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  last: string;
+}
+
 export interface ModelStarted {
   step: number;
   attempt: number;
@@ -491,9 +507,6 @@ export interface ProcessRef {
 export interface ProxyModel {
   model_name: string;
   params: { readonly [name: string]: unknown };
-  calls: number | null;
-  errors: number | null;
-  average_ms: number | null;
 }
 
 export interface ProxyRecord {
@@ -518,6 +531,7 @@ export interface ProxyStatus {
   restarts: number;
   healthy: boolean | null;
   models: readonly ProxyModel[];
+  calls: readonly ModelCalls[];
   actions: readonly ("start" | "stop" | "restart")[];
   log: string | null;
 }

@@ -7,17 +7,16 @@ from pathlib import Path
 import psutil
 
 from kubiya_workers.contracts.console import ProxyAction, ProxyRecord, ProxyState, ProxyStatus
-from kubiya_workers.contracts.errors import Conflict, NotFound, Refusal
+from kubiya_workers.contracts.errors import Conflict, NotFound
 from kubiya_workers.contracts.ids import is_safe_name
-from kubiya_workers.contracts.usage import UsageBy
+from kubiya_workers.contracts.usage import ModelCalls
 from kubiya_workers.launchers import probe
 from kubiya_workers.launchers.guard import end_group
 from kubiya_workers.launchers.litellm import standing
 from kubiya_workers.launchers.upkeep import records
+from kubiya_workers.launchers.upkeep.asking import calls_of
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.paths import Paths
-
-from .contact import ControlPlane
 
 log = logs.get(__name__)
 
@@ -27,11 +26,10 @@ _LOOK_S = 0.1
 SERVER = "server"
 
 
-async def statuses(paths: Paths, plane: ControlPlane) -> list[ProxyStatus]:
+async def statuses(paths: Paths) -> list[ProxyStatus]:
     """All of them; those that have ended are told of while their keeper's word is there."""
-    calls = await _calls(plane)
     found = [(owner, record) for owner, at in _directories(paths) if (record := standing.read(at)) is not None]
-    return list(await asyncio.gather(*(_status(owner, record, calls) for owner, record in found)))
+    return list(await asyncio.gather(*(_status(paths, owner, record) for owner, record in found)))
 
 
 def kept(paths: Paths) -> dict[str, ProxyRecord]:
@@ -45,7 +43,7 @@ def named(owner: str) -> str:
     return "the control plane" if owner == SERVER else f"the worker of queue {owner.removeprefix('worker/')}"
 
 
-async def act(paths: Paths, plane: ControlPlane, owner: str, action: ProxyAction) -> ProxyStatus:
+async def act(paths: Paths, owner: str, action: ProxyAction) -> ProxyStatus:
     """Stop, start or restart a LiteLLM; how it is once its owner has heard of it, or after a moment.
 
     A restart ends it, and its owner starts another at the same address: calls that come meanwhile wait for that.
@@ -68,7 +66,7 @@ async def act(paths: Paths, plane: ControlPlane, owner: str, action: ProxyAction
     else:
         standing.want(directory, stopped=action == "stop")
         await _heard(directory, record)
-    return next(status for status in await statuses(paths, plane) if status.owner == owner)
+    return next(status for status in await statuses(paths) if status.owner == owner)
 
 
 async def _heard(directory: Path, before: ProxyRecord) -> None:
@@ -113,10 +111,9 @@ def _actions(record: ProxyRecord) -> tuple[ProxyAction, ...]:
             return ()
 
 
-async def _status(owner: str, record: ProxyRecord, calls: dict[str, int]) -> ProxyStatus:
+async def _status(paths: Paths, owner: str, record: ProxyRecord) -> ProxyStatus:
     is_kept, process = records.is_alive(record.owner), record.process
     lives = is_kept and records.is_alive(process)
-    models = tuple(model.model_copy(update={"calls": calls.get(model.model_name)}) for model in record.models)
     return ProxyStatus(
         owner=owner,
         state=_state(record),
@@ -127,19 +124,18 @@ async def _status(owner: str, record: ProxyRecord, calls: dict[str, int]) -> Pro
         started_at=record.started_at if lives else None,
         restarts=record.restarts,
         healthy=await probe.status_of(record.url, "/health/liveliness") == 200 if lives else None,
-        models=models,
+        models=record.models,
+        calls=await _calls(paths, owner),
         actions=_actions(record),
         log="litellm" if owner == SERVER else owner.replace("worker/", "litellm/", 1),
     )
 
 
-async def _calls(plane: ControlPlane) -> dict[str, int]:
-    """How many calls the control plane knows of, by the name that was asked for; nothing while it is away."""
-    try:
-        sums = await (await plane.client()).usage.by(UsageBy.MODEL)
-    except Refusal:
-        return {}
-    return {summed.name: summed.calls for summed in sums if summed.name is not None}
+async def _calls(paths: Paths, owner: str) -> tuple[ModelCalls, ...]:
+    """What a worker called through its own; no word of a control plane's, whose gateway counts."""
+    if owner == SERVER:
+        return ()
+    return await calls_of(records.read(paths, owner.removeprefix("worker/")))
 
 
 def _memory(pid: int) -> int | None:

@@ -120,11 +120,11 @@ def router(parts: Parts) -> APIRouter:  # noqa: C901 - one route after the other
 
     @routes.get("/proxy")
     async def proxies() -> list[ProxyStatus]:
-        return await proxy.statuses(parts.paths, parts.plane)
+        return await proxy.statuses(parts.paths)
 
     @routes.post("/proxy/{owner:path}/{action}")
     async def act_on_proxy(owner: str, action: ProxyAction) -> ProxyStatus:
-        done = await proxy.act(parts.paths, parts.plane, owner, action)
+        done = await proxy.act(parts.paths, owner, action)
         parts.live.wake()
         return done
 

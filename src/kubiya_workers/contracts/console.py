@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 from .pool import Listed, Pause, ProcessRef, Record, WorkerReport
+from .usage import ModelCalls
 from .wire import JsonObject, Timestamp, Wire
 
 Scope = Literal["pool", "fleet"]
@@ -192,14 +193,10 @@ class DoctorReport(Wire):
 
 
 class ProxyModel(Wire):
-    """A configured endpoint of a LiteLLM; secrets in `params` are masked. What nobody counts is None."""
+    """A configured endpoint of a LiteLLM; secrets in `params` are masked."""
 
     model_name: str
     params: JsonObject
-    calls: int | None = None
-    """Model calls under this name that the control plane knows of."""
-    errors: int | None = None
-    average_ms: float | None = None
 
 
 ProxyState = Literal["running", "starting", "stopping", "stopped", "failed"]
@@ -232,6 +229,8 @@ class ProxyStatus(Wire):
     restarts: int = 0
     healthy: bool | None = None
     models: tuple[ProxyModel, ...] = ()
+    calls: tuple[ModelCalls, ...] = ()
+    """What its worker called through it, since that began; those of a control plane are its gateway's to tell."""
     actions: tuple[ProxyAction, ...] = ()
     """What can be asked of it now."""
     log: str | None = None

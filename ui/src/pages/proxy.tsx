@@ -1,14 +1,16 @@
 import { Link } from "react-router";
 
 import { get, post } from "../api";
-import type { ProxyAction, ProxyStatus } from "../contracts";
+import type { CallReport, ModelCalls, ProxyStatus } from "../contracts";
 import { useNow } from "../context";
 import { Badge, Confirmed, Empty, Facts, Failure, Page, Panel } from "../parts/basics";
 import { Table } from "../parts/table";
 import { useLoad } from "../use_load";
-import { count, since, size } from "../words";
+import { clock, count, pluralized, shown, since, size, span } from "../words";
 
 const EVERY_MS = 3000;
+type ProxyAction = ProxyStatus["actions"][number];
+
 const SERVER = "server";
 const NAMES: Record<ProxyAction, string> = { start: "Start", stop: "Stop", restart: "Restart" };
 
@@ -29,9 +31,10 @@ export default function Proxy() {
   return (
     <Page title="LLM Proxy">
       {found.problem && <Failure problem={found.problem} again={found.again} />}
+      <Gateway />
       {found.data?.length === 0 && (
         <Empty title="No LiteLLM runs on this machine">
-          <p>Models are called through the control plane’s gateway. To run a LiteLLM beside a worker:</p>
+          <p>Models are called by the control plane’s gateway itself. To run a LiteLLM beside a worker:</p>
           <pre>kubiya worker start --queue-id=my-queue --type=local --enable-local-proxy --proxy-config-file=./litellm_config.yaml</pre>
         </Empty>
       )}
@@ -39,6 +42,55 @@ export default function Proxy() {
         <One key={proxy.owner} proxy={proxy} again={found.again} />
       ))}
     </Page>
+  );
+}
+
+function Gateway() {
+  const report = useLoad("calls", (signal) => get<CallReport>("/api/v1/usage/calls", signal), EVERY_MS);
+  const now = useNow();
+  return (
+    <Panel
+      title="The control plane’s gateway"
+      aside={report.data && <span className="quiet">counted for {since(report.data.since, now)}</span>}
+    >
+      {report.problem && <Failure problem={report.problem} again={report.again} />}
+      {report.data && <Calls calls={report.data.models} none="No model was called through it yet." />}
+    </Panel>
+  );
+}
+
+/** How many calls there were, how they failed, and how long they took. */
+function Calls({ calls, none }: { calls: readonly ModelCalls[]; none: string }) {
+  if (calls.length === 0) return <p className="quiet">{none}</p>;
+  const through = calls.some((one) => one.upstream !== null);
+  return (
+    <Table
+      label="Requests by model"
+      rows={calls}
+      keyOf={(one) => `${one.model} ${one.upstream ?? ""}`}
+      columns={[
+        { name: "Model", cell: (one) => <strong>{one.model}</strong> },
+        ...(through ? [{ name: "Through", cell: (one: ModelCalls) => one.upstream }] : []),
+        { name: "Requests", cell: (one) => count(one.calls), className: "number" },
+        { name: "Errors", cell: (one) => <Errors calls={one} />, className: "number" },
+        { name: "Half within", cell: (one) => span(one.p50_ms), className: "number" },
+        { name: "95 % within", cell: (one) => span(one.p95_ms), className: "number" },
+        { name: "Last", cell: (one) => clock(one.last), className: "number" },
+      ]}
+    />
+  );
+}
+
+function Errors({ calls }: { calls: ModelCalls }) {
+  const failed = Object.values(calls.errors).reduce((sum, number) => sum + number, 0);
+  const kinds = Object.entries(calls.errors).map(([kind, number]) => `${count(number)} ${shown(kind)}`);
+  if (calls.given_up > 0) kinds.push(`${pluralized(calls.given_up, "caller")} left`);
+  const share = calls.calls > 0 ? Math.round((100 * failed) / calls.calls) : 0;
+  return (
+    <>
+      <span className={failed > 0 ? "bad-text" : ""}>{failed > 0 ? `${count(failed)} (${share} %)` : "0"}</span>
+      {kinds.length > 0 && <small> {kinds.join(", ")}</small>}
+    </>
   );
 }
 
@@ -74,20 +126,20 @@ function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
           ["Log", proxy.log && <Link to={`/logs?source=${encodeURIComponent(proxy.log)}`}>{proxy.log}</Link>],
         ]}
       />
+      {proxy.owner !== SERVER && (
+        <>
+          <h3>Requests by model</h3>
+          <Calls calls={proxy.calls} none="Nothing was called through it yet." />
+        </>
+      )}
+      <h3>Configured endpoints</h3>
       <Table
-        label="Models of this proxy"
+        label="Configured endpoints"
         rows={proxy.models}
         keyOf={(model) => `${model.model_name} ${JSON.stringify(model.params)}`}
         columns={[
           { name: "Model", cell: (model) => <strong>{model.model_name}</strong> },
           { name: "Endpoint", cell: (model) => <code className="clip wide">{JSON.stringify(model.params)}</code> },
-          { name: "Calls", cell: (model) => count(model.calls), className: "number" },
-          { name: "Errors", cell: (model) => count(model.errors), className: "number" },
-          {
-            name: "On average",
-            cell: (model) => (model.average_ms === null ? "–" : `${model.average_ms.toFixed(0)} ms`),
-            className: "number",
-          },
         ]}
       />
     </Panel>
