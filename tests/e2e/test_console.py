@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from kubiya_workers.launchers import signin
 from kubiya_workers.testing import ScriptedModel
 
 from .gateways import uv_cache
@@ -206,10 +208,19 @@ def _here(seen: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_killed_one_is_started_again_by_a_supervisor(running: Machine) -> None:
     with daemon(running, "kept"):
         until(lambda: one_is_up(running), "a web interface runs")
-        first = consoles(running)[0]
-        first.send_signal(signal.SIGKILL)
-        until(lambda: one_is_up(running) and consoles(running)[0] != first, "another one is started")
+        with browser_of(running) as browser:
+            first, said = consoles(running)[0], state_of(running)
+            first.send_signal(signal.SIGKILL)
+            until(lambda: one_is_up(running) and consoles(running)[0] != first, "another one is started")
+            now = state_of(running)
+            assert said is not None and now is not None
+            assert now["url"] == said["url"] and now["secret"] != said["secret"]
+            assert browser.get("/session")["csrf"] != browser.csrf, "it is let in, and told what it needs"
+            assert browser.send("/workers/kept/pause").status_code == 403
+            stale = httpx.get(f"{now['url']}/", params={"token": signin.make(said["secret"], time.time())})
+            assert stale.status_code == 401
     gone(running)
+    assert state_of(running) is None, "one that ends by itself lets nobody in later"
 
 
 def test_a_taken_port_makes_it_the_next(running: Machine) -> None:
