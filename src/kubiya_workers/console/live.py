@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,8 @@ class LiveView:
         self._watchers = 0
         self._remote = _Remote()
         self._configured_until = 0.0
-        self.contacts = Contacts(plane, on_change=self._wake.set)
+        self._telling: set[asyncio.Task[None]] = set()
+        self.contacts = Contacts(plane, on_change=self._heard)
         self.now: Live | None = None
 
     async def forever(self) -> None:
@@ -102,7 +103,18 @@ class LiveView:
     def close(self) -> None:
         """End all that follow."""
         self._over.set()
-        asyncio.get_running_loop().create_task(self._tell())
+        self._tell_soon()
+
+    def _heard(self) -> None:
+        """The control plane was asked. That it came or went is told at once: a worker may be slow to say how it is."""
+        self._wake.set()
+        before = self.now
+        if before is None or before.connection.state is self.contacts.connection.state:
+            return
+        connection = self._told(before.workers)
+        told = notices(connection, before.workers, proxy.kept(self._paths))
+        self.now = before.model_copy(update={"at": datetime.now(UTC), "connection": connection, "notices": told})
+        self._tell_soon()
 
     async def _next(self, told: Live | None) -> Live | None:
         with contextlib.suppress(TimeoutError):
@@ -130,7 +142,7 @@ class LiveView:
             self.now = fresh
             await self._tell()
 
-    def _told(self, here: list[PoolWorker]) -> Connection:
+    def _told(self, here: Sequence[PoolWorker]) -> Connection:
         """The connection, with what the workers of this machine were told when they registered."""
         reports = [worker.report for worker in here if worker.report is not None]
         host = next((report.temporal_host for report in reports if report.temporal_host), None)
@@ -161,6 +173,11 @@ class LiveView:
                 found[queue] = masked(await client.queues.config(queue))
         return found
 
+    def _tell_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -169,11 +186,11 @@ class LiveView:
 def notices(
     connection: Connection, workers: tuple[PoolWorker, ...], proxies: Mapping[str, ProxyRecord]
 ) -> tuple[Notice, ...]:
-    """What is wrong, the worst first. `proxies` are the LiteLLMs that are kept, by their owner."""
-    found: list[Notice] = []
-    if connection.state is ConnectionState.LOST:
-        found.append(_lost(connection))
-    found += [
+    """What is wrong, the worst first, but for a control plane that is away: that is the connection's to tell.
+
+    `proxies` are the LiteLLMs that are kept, by their owner.
+    """
+    found = [
         Notice(text=f"The control plane's {name} is not well: {why}", remedy="kubiya doctor")
         for name, why in connection.checks.items()
         if why is not None
@@ -185,12 +202,6 @@ def notices(
             Notice(text="No worker runs.", remedy="kubiya worker start --queue-id=my-queue --type=local -d"),
         )
     return tuple(found)
-
-
-def _lost(connection: Connection) -> Notice:
-    why = connection.samples[-1].error if connection.samples else None
-    remedy = "kubiya server start" if connection.embedded else f"check the address {connection.url}: kubiya doctor"
-    return Notice(text=f"The control plane does not answer: {why or 'no word yet'}", remedy=remedy)
 
 
 def _of_proxy(owner: str, record: ProxyRecord) -> Notice | None:

@@ -10,10 +10,10 @@ import pytest
 
 from kubiya_workers import __version__
 from kubiya_workers.console import pool
-from kubiya_workers.console.contact import Contacts, ControlPlane
+from kubiya_workers.console.contact import EVERY_S, LIMIT_S, Contacts, ControlPlane
 from kubiya_workers.console.live import LiveView, notices
 from kubiya_workers.console.target import Target
-from kubiya_workers.contracts.console import Action, Connection, ConnectionState, Contact, PoolWorker, ProxyRecord
+from kubiya_workers.contracts.console import Action, Connection, ConnectionState, PoolWorker, ProxyRecord
 from kubiya_workers.contracts.pool import Pause, Record, WorkerReport
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.launchers.guard import start_time
@@ -53,12 +53,9 @@ def test_nothing_is_said_when_nothing_is_wrong() -> None:
 
 
 def test_each_thing_that_is_wrong_has_a_sentence_and_a_remedy() -> None:
-    away = Contact(at=NOW, error="refused")
-    lost = FINE.model_copy(update={"state": ConnectionState.LOST, "samples": (away,), "embedded": True})
     unwell = FINE.model_copy(update={"checks": {"temporal": "gone", "database": None}})
     waits = report(ready=False, reason=f"{STOPPED}; start it")
     cases = [
-        (notices(lost, (worker(record(), report()),), {}), "does not answer: refused"),
         (notices(unwell, (worker(record(), report()),), {}), "temporal is not well: gone"),
         (notices(FINE, (worker(record("crash-looping", reason="it died")),), {}), "crash-looping: it died"),
         (notices(FINE, (worker(record(), report(ready=False, reason="deaf")),), {}), "not ready: deaf"),
@@ -107,6 +104,20 @@ def test_those_elsewhere_are_not_ours_nor_long_gone() -> None:
     ]
     found = pool.elsewhere(others, ours, NOW)
     assert [told.key for told in found] == ["far-1"] and found[0].actions == ()
+
+
+async def test_that_the_control_plane_went_is_told_at_once_whatever_the_workers_do(tmp_path: Path) -> None:
+    assert EVERY_S + LIMIT_S < 4, "with what a page needs to hear and draw it, pages keep their promise of 5 s"
+    plane = ControlPlane(Target(Paths(tmp_path), "http://127.0.0.1:1", "key", embedded=False))
+    live = LiveView(Paths(tmp_path), plane, asyncio.Event())
+    looking, changes = asyncio.create_task(live.forever()), live.changes()
+    first = await asyncio.wait_for(anext(changes), 10)
+    assert first is not None and first.connection.state is ConnectionState.CONNECTING
+    looking.cancel()  # as if a worker took its time to say how it is
+    await live.contacts.ask()
+    told = await asyncio.wait_for(anext(changes), 10)
+    assert told is not None and told.connection.state is ConnectionState.LOST and told.workers == first.workers
+    await plane.close()
 
 
 async def test_a_control_plane_that_is_away_is_said_to_be_and_asked_again(tmp_path: Path) -> None:
