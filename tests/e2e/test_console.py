@@ -373,6 +373,23 @@ def test_the_doctor_of_the_page_is_that_of_the_command(running: Machine) -> None
         assert {finding["name"]: finding["result"] for finding in mended["findings"]}["credentials"] == "ok"
 
 
+def test_what_waits_in_a_queue_without_a_worker_is_said(running: Machine) -> None:
+    with daemon(running, "busy"), browser_of(running) as browser:
+        headers = {"X-Kubiya-CSRF": browser.csrf}
+        queues = "/api/v1/environments/default/worker-queues"
+        assert browser.http.post(queues, json={"name": "lonely"}, headers=headers).status_code < 300
+        body = {"prompt": "hello", "worker_queue_id": "lonely"}
+        asked = browser.http.post("/api/v1/agents/default/execute", json=body, headers=headers)
+        assert asked.status_code == 200, asked.text
+        seen = browser.until_live(lambda now: now["backlog"].get("lonely") == 1)
+        (said,) = [notice for notice in seen["notices"] if "lonely" in notice["text"]]
+        assert said["text"] == "1 execution waits in queue lonely, and no worker polls it."
+        assert said["remedy"] == "kubiya worker start --queue-id=lonely --type=local -d"
+        cancelled = browser.http.post(f"/api/v1/executions/{asked.json()['id']}/cancel", json={}, headers=headers)
+        assert cancelled.status_code < 300, cancelled.text
+        browser.until_live(lambda now: "lonely" not in now["backlog"])
+
+
 def test_the_litellm_of_a_worker_is_shown_restarted_stopped_and_started(tmp_path: Path) -> None:
     key = "sk-in-the-file-81b2"
     with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine, ScriptedModel({"go on": ["there again"]}) as model:

@@ -180,6 +180,22 @@ def test_a_log_is_searched_and_followed(page: Page, made: Stack) -> None:
     expect(page.locator(".log-line", has_text=run)).not_to_have_count(0)
 
 
+def test_a_large_log_is_searched_to_its_begin(page: Page, made: Stack) -> None:
+    """Further back than one answer reaches; and only what can be seen is in the page."""
+    log = made.machine.home / ".kubiya/workers/large/logs/worker.log"
+    log.parent.mkdir(parents=True)
+    lines = (f"2026-01-02T03:04:05.000Z [INFO] Line number {number:07} {'.' * 200}\n" for number in range(100_000))
+    log.with_name("worker.log.1").write_text("".join(lines))
+    log.write_text("2026-01-02T03:04:06.000Z [INFO] The newest line\n")
+    settled(page, f"{made.origin}/logs?source=worker/large")
+    expect(page.get_by_text("The newest line")).to_be_visible()
+    assert page.locator(".log-line").count() < 100
+    page.get_by_label("Search the log").fill("NUMBER 0000003")
+    expect(page.locator(".log-line")).to_have_text([re.compile("number 0000003")], timeout=SLOW_MS)
+    page.get_by_label("Search the log").fill("nothing is like this")
+    expect(page.get_by_text("No line of this log is like that.")).to_be_visible(timeout=SLOW_MS)
+
+
 def test_a_model_is_tested(page: Page, made: Stack) -> None:
     settled(page, f"{made.origin}/models")
     page.get_by_role("button", name="Test kubiya/offline").click()

@@ -560,6 +560,12 @@ export interface Queue {
   updated_at: string;
 }
 
+export interface QueueBacklog {
+  queue: string;
+  executions: number;
+  has_worker: boolean;
+}
+
 export interface QueuePatch {
   display_name: string | null;
   description: string | null;

@@ -20,6 +20,7 @@ from kubiya_workers.contracts.console import (
 )
 from kubiya_workers.contracts.errors import NotFound, Refusal
 from kubiya_workers.contracts.pool import UpkeepState
+from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.launchers.litellm.config import masked
@@ -43,6 +44,7 @@ class _Remote:
 
     workers: tuple[Worker, ...] = ()
     minutes: tuple[Minute, ...] = ()
+    backlog: tuple[QueueBacklog, ...] = ()
     configuration: JsonObject = field(default_factory=dict[str, Any])
 
 
@@ -112,7 +114,7 @@ class LiveView:
         if before is None or before.connection.state is self.contacts.connection.state:
             return
         connection = self._told(before.workers)
-        told = notices(connection, before.workers, proxy.kept(self._paths))
+        told = self._notices(connection, before.workers)
         self.now = before.model_copy(update={"at": datetime.now(UTC), "connection": connection, "notices": told})
         self._tell_soon()
 
@@ -134,13 +136,16 @@ class LiveView:
             at=now,
             workers=workers,
             connection=connection,
-            notices=notices(connection, workers, proxy.kept(self._paths)),
+            notices=self._notices(connection, workers),
             minutes=self._remote.minutes,
-            backlog={w.listed.queue: w.report.backlog for w in here if w.report and w.report.backlog is not None},
+            backlog=backlogs(self._remote.backlog, here),
         )
         if self.now is None or fresh != self.now.model_copy(update={"at": now}):
             self.now = fresh
             await self._tell()
+
+    def _notices(self, connection: Connection, workers: tuple[PoolWorker, ...]) -> tuple[Notice, ...]:
+        return notices(connection, workers, proxy.kept(self._paths), self._remote.backlog)
 
     def _told(self, here: Sequence[PoolWorker]) -> Connection:
         """The connection, with what the workers of this machine were told when they registered."""
@@ -154,10 +159,11 @@ class LiveView:
             client = await self._plane.client()
             workers = await client.workers.list(limit=_MOST_WORKERS)
             minutes = await client.executions.activity(minutes=_MINUTES)
+            backlog = await client.executions.backlog()
             configuration = await self._configuration(client)
         except Refusal:
             return  # the contacts say so
-        self._remote = _Remote(tuple(workers), tuple(minutes), configuration)
+        self._remote = _Remote(tuple(workers), tuple(minutes), tuple(backlog), configuration)
         self._wake.set()
 
     async def _configuration(self, client: ControlPlaneClient) -> JsonObject:
@@ -184,11 +190,14 @@ class LiveView:
 
 
 def notices(
-    connection: Connection, workers: tuple[PoolWorker, ...], proxies: Mapping[str, ProxyRecord]
+    connection: Connection,
+    workers: tuple[PoolWorker, ...],
+    proxies: Mapping[str, ProxyRecord],
+    backlog: Sequence[QueueBacklog] = (),
 ) -> tuple[Notice, ...]:
     """What is wrong, the worst first, but for a control plane that is away: that is the connection's to tell.
 
-    `proxies` are the LiteLLMs that are kept, by their owner.
+    `proxies` are the LiteLLMs that are kept, by their owner; `backlog` is what the control plane says of its queues.
     """
     found = [
         Notice(text=f"The control plane's {name} is not well: {why}", remedy="kubiya doctor")
@@ -197,11 +206,26 @@ def notices(
     ]
     found += [notice for owner, record in proxies.items() if (notice := _of_proxy(owner, record)) is not None]
     found += [notice for worker in workers if (notice := _of_worker(worker)) is not None]
+    found += [_unheard(waits) for waits in backlog if not waits.has_worker]
     if not any(_lives(worker) for worker in workers):
         found.append(
             Notice(text="No worker runs.", remedy="kubiya worker start --queue-id=my-queue --type=local -d"),
         )
     return tuple(found)
+
+
+def backlogs(remote: Sequence[QueueBacklog], here: Sequence[PoolWorker]) -> dict[str, int]:
+    """What waits, by queue: the workers of this machine know better, and of more, than the control plane."""
+    told = {waits.queue: waits.executions for waits in remote}
+    return told | {w.listed.queue: w.report.backlog for w in here if w.report and w.report.backlog is not None}
+
+
+def _unheard(waits: QueueBacklog) -> Notice:
+    what = "1 execution waits" if waits.executions == 1 else f"{waits.executions} executions wait"
+    return Notice(
+        text=f"{what} in queue {waits.queue}, and no worker polls it.",
+        remedy=f"kubiya worker start --queue-id={waits.queue} --type=local -d",
+    )
 
 
 def _of_proxy(owner: str, record: ProxyRecord) -> Notice | None:

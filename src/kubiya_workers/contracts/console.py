@@ -109,7 +109,7 @@ class Live(Wire):
     minutes: tuple[Minute, ...] = ()
     """The last hour, the newest last; empty while the control plane is away."""
     backlog: dict[str, int] = {}
-    """Tasks that wait, by queue."""
+    """What waits, by queue: tasks, as its workers here count them, or executions that nobody takes."""
 
 
 class LogSource(Wire):

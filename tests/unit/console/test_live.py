@@ -11,10 +11,11 @@ import pytest
 from kubiya_workers import __version__
 from kubiya_workers.console import pool
 from kubiya_workers.console.contact import EVERY_S, LIMIT_S, Contacts, ControlPlane
-from kubiya_workers.console.live import LiveView, notices
+from kubiya_workers.console.live import LiveView, backlogs, notices
 from kubiya_workers.console.target import Target
 from kubiya_workers.contracts.console import Action, Connection, ConnectionState, PoolWorker, ProxyRecord
 from kubiya_workers.contracts.pool import Pause, Record, WorkerReport
+from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.launchers.guard import start_time
 from kubiya_workers.launchers.litellm.refusing import STOPPED
@@ -67,8 +68,21 @@ def test_each_thing_that_is_wrong_has_a_sentence_and_a_remedy() -> None:
         (notices(FINE, (worker(record(), report()),), {"worker/q": litellm("failed", "no")}), "does not start: no"),
         (notices(FINE, (worker(record(), waits),), {"worker/q": litellm("stopped")}), "takes no work until"),
     ]
+    lonely = (QueueBacklog(queue="far", executions=2, has_worker=False),)
+    busy = (QueueBacklog(queue="q", executions=9, has_worker=True),)
+    ours = (worker(record(), report()),)
+    cases.append((notices(FINE, ours, {}, (*lonely, *busy)), "2 executions wait in queue far, and no worker polls it"))
     for said, words in cases:
         assert len(said) == 1 and words in said[0].text and said[0].remedy, words
+
+
+def test_what_waits_is_told_of_every_queue_once() -> None:
+    remote = [
+        QueueBacklog(queue="far", executions=2, has_worker=False),
+        QueueBacklog(queue="q", executions=3, has_worker=True),
+    ]
+    assert backlogs(remote, [worker(record(), report(backlog=7))]) == {"far": 2, "q": 7}
+    assert backlogs(remote, [worker(record(), None)]) == {"far": 2, "q": 3}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ export interface LogFilter {
 }
 
 const PAGE = 500;
-/** What is kept in memory; older lines are asked for again. */
+/** What is kept in memory: beyond it, what is older is found by searching, or by a time. */
 const KEPT = 100_000;
 const ROW_PX = 20;
 const NEAR_PX = 400;
@@ -40,9 +40,9 @@ export function LogView({
     count: lines.length,
     getScrollElement: () => frame.current,
     estimateSize: () => ROW_PX,
-    overscan: 30,
-    getItemKey: (index) => lines[index]?.cursor ?? index,
+    overscan: 12,
   });
+  const shown = rows.getVirtualItems();
   const first = lines[0]?.cursor;
   const anchor = useRef<{ first: string | undefined; count: number }>({ first, count: 0 });
   useLayoutEffect(() => {
@@ -57,20 +57,28 @@ export function LogView({
     onScroll(event);
     if (event.currentTarget.scrollTop < NEAR_PX && hasBefore && !isLoading) loadBefore();
   };
+  useEffect(() => {
+    // What was found so far does not fill the frame, so that nobody can scroll: look further back.
+    if (hasBefore && !isLoading && problem === null && lines.length * ROW_PX < (frame.current?.clientHeight ?? 0) + NEAR_PX) loadBefore();
+  }, [hasBefore, isLoading, problem, lines.length, loadBefore]);
   return (
     <div className={`log ${className}`}>
       <div className="log-frame" ref={frame} onScroll={scrolled} onWheel={onWheel} tabIndex={0} role="log" aria-live="off" aria-label={`Log ${source}`}>
         <div className="log-inner" style={{ height: rows.getTotalSize() }}>
-          {rows.getVirtualItems().map((row) => {
+          {shown.map((row) => {
             const line = lines[row.index];
             return (
-              <div key={row.key} className={`log-line ${line?.level ?? ""}`} style={{ transform: `translateY(${row.start}px)` }}>
+              // Elements that scroll out come in again at the other end: to make new ones each frame would cost twice.
+              <div key={row.index % shown.length} className={`log-line ${line?.level ?? ""}`} style={{ transform: `translateY(${row.start}px)` }}>
                 {ansi(line?.text ?? "")}
               </div>
             );
           })}
         </div>
-        {lines.length === 0 && !isLoading && <p className="quiet pad">{problem ?? "No line of this log is like that."}</p>}
+        {problem && <p className="quiet pad">{problem}</p>}
+        {lines.length === 0 && !problem && (
+          <p className="quiet pad">{isLoading || hasBefore ? "Searching…" : "No line of this log is like that."}</p>
+        )}
       </div>
     </div>
   );
@@ -114,7 +122,7 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
     setLoading(true);
     load({ before })
       .then((page) => {
-        setLines((known) => [...page.lines, ...known].slice(0, KEPT));
+        setLines((known) => [...page.lines, ...known].slice(-KEPT));
         setBefore(page.before);
       })
       .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
@@ -136,7 +144,7 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
       },
     });
   }, [source, after, follow, level, text, until]);
-  return { lines, isLoading, hasBefore: before !== null, loadBefore, problem };
+  return { lines, isLoading, hasBefore: before !== null && lines.length < KEPT, loadBefore, problem };
 }
 
 const ORDER = ["DEBUG", "INFO", "WARN", "ERROR"];
