@@ -21,6 +21,8 @@ const PAGE = 500;
 const KEPT = 100_000;
 const ROW_PX = 20;
 const NEAR_PX = 400;
+/** A log that is not there may come, and so may a web interface. */
+const AGAIN_MS = 2000;
 
 export function LogView({
   source,
@@ -90,6 +92,8 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
   const [after, setAfter] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
   const [problem, setProblem] = useState<string | null>(null);
+  const [turn, setTurn] = useState(0);
+  const older = useRef<AbortController | null>(null);
   const { level, text, since, until } = filter;
   const load = useCallback(
     (place: { before?: string }, signal?: AbortSignal) =>
@@ -101,6 +105,7 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
   );
   useEffect(() => {
     const stop = new AbortController();
+    let timer = 0;
     setLoading(true);
     load({}, stop.signal)
       .then((page) => {
@@ -114,19 +119,36 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
         if (stop.signal.aborted) return;
         setProblem(error instanceof Error ? error.message : String(error));
         setLoading(false);
+        timer = window.setTimeout(() => setTurn((before) => before + 1), AGAIN_MS);
       });
-    return () => stop.abort();
-  }, [load]);
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+      older.current?.abort();
+      older.current = null;
+    };
+  }, [load, turn]);
   const loadBefore = useCallback(() => {
-    if (before === null) return;
+    // Asked for once, however often the frame is scrolled before it is there.
+    if (before === null || older.current !== null) return;
+    const stop = new AbortController();
+    older.current = stop;
     setLoading(true);
-    load({ before })
+    load({ before }, stop.signal)
       .then((page) => {
+        if (stop.signal.aborted) return;
+        older.current = null;
+        setProblem(null);
         setLines((known) => [...page.lines, ...known].slice(-KEPT));
         setBefore(page.before);
+        setLoading(false);
       })
-      .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
-      .finally(() => setLoading(false));
+      .catch((error: unknown) => {
+        if (stop.signal.aborted) return;
+        older.current = null;
+        setProblem(error instanceof Error ? error.message : String(error));
+        setLoading(false);
+      });
   }, [before, load]);
   useEffect(() => {
     if (!follow || until || after === null) return;
