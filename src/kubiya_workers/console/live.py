@@ -234,10 +234,12 @@ def _of_proxy(owner: str, record: ProxyRecord) -> Notice | None:
         beside = "takes no work" if owner != proxy.SERVER else "answers none of its models' calls"
         return Notice(
             text=f"The LiteLLM of {whose} was stopped by a person: {whose} {beside} until it is started.",
-            remedy="start it on the page LLM Proxy",
+            remedy="Start it on the page LLM Proxy.",
         )
     if record.state == "failed":
-        return Notice(text=f"The LiteLLM of {whose} does not start: {record.reason}", remedy="read its log: page Logs")
+        return Notice(
+            text=f"The LiteLLM of {whose} does not start: {record.reason}", remedy="Its log is on the page Logs."
+        )
     return None
 
 

@@ -1,7 +1,7 @@
 import { Link } from "react-router";
 
 import { get, post } from "../api";
-import type { CallReport, ModelCalls, ProxyStatus } from "../contracts";
+import type { CallReport, ModelCalls, ProxyModel, ProxyStatus } from "../contracts";
 import { useNow } from "../context";
 import { Badge, Confirmed, Empty, Facts, Failure, Page, Panel } from "../parts/basics";
 import { Table } from "../parts/table";
@@ -14,14 +14,16 @@ type ProxyAction = ProxyStatus["actions"][number];
 const SERVER = "server";
 const NAMES: Record<ProxyAction, string> = { start: "Start", stop: "Stop", restart: "Restart" };
 
+function whileStopped(proxy: ProxyStatus): string {
+  return proxy.owner === SERVER
+    ? "Model calls through it fail until it is started again, here or with the control plane."
+    : "Its worker takes no work until it is started again, here or with the worker.";
+}
+
 function question(action: ProxyAction, proxy: ProxyStatus): string {
-  const waits =
-    proxy.owner === SERVER
-      ? "Model calls through it fail until it is started again, here or with the control plane."
-      : "Its worker takes no work until it is started again, here or with the worker.";
   return {
     start: "It answers again in some seconds. Start it?",
-    stop: `Calls that are on their way have 10 s to end, all others are refused. ${waits} Stop it?`,
+    stop: `Calls that are on their way have 10 s to end, all others are refused. ${whileStopped(proxy)} Stop it?`,
     restart: "Calls that come meanwhile wait for it; those that are on their way have 10 s to end. Restart it?",
   }[action];
 }
@@ -81,15 +83,24 @@ function Calls({ calls, none }: { calls: readonly ModelCalls[]; none: string }) 
   );
 }
 
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** All but what has a column of its own. */
+function parameters(params: ProxyModel["params"]): string {
+  const others = Object.entries(params).filter(([name]) => name !== "model" && name !== "api_base");
+  return others.map(([name, value]) => `${name}: ${text(value) || JSON.stringify(value)}`).join(", ");
+}
+
 function Errors({ calls }: { calls: ModelCalls }) {
   const failed = Object.values(calls.errors).reduce((sum, number) => sum + number, 0);
   const kinds = Object.entries(calls.errors).map(([kind, number]) => `${count(number)} ${shown(kind)}`);
-  if (calls.given_up > 0) kinds.push(`${pluralized(calls.given_up, "caller")} left`);
-  const share = calls.calls > 0 ? Math.round((100 * failed) / calls.calls) : 0;
+  const share = Math.round((100 * failed) / calls.calls);
   return (
     <>
-      <span className={failed > 0 ? "bad-text" : ""}>{failed > 0 ? `${count(failed)} (${share} %)` : "0"}</span>
-      {kinds.length > 0 && <small> {kinds.join(", ")}</small>}
+      {failed > 0 ? <span className="bad-text">{`${kinds.join(", ")} (${share} %)`}</span> : "0"}
+      {calls.given_up > 0 && <small> {pluralized(calls.given_up, "caller")} left</small>}
     </>
   );
 }
@@ -114,7 +125,12 @@ function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
         </div>
       }
     >
-      {proxy.reason && <p className="banner warn">{proxy.reason}</p>}
+      {proxy.reason && (
+        <p className="banner warn">
+          {proxy.reason}
+          {proxy.actions.includes("start") && `. ${whileStopped(proxy)}`}
+        </p>
+      )}
       <Facts
         rows={[
           ["Health", proxy.healthy === null ? "not known" : proxy.healthy ? "answers" : "does not answer"],
@@ -139,7 +155,9 @@ function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
         keyOf={(model) => `${model.model_name} ${JSON.stringify(model.params)}`}
         columns={[
           { name: "Model", cell: (model) => <strong>{model.model_name}</strong> },
-          { name: "Endpoint", cell: (model) => <code className="clip wide">{JSON.stringify(model.params)}</code> },
+          { name: "Endpoint", cell: (model) => <code>{text(model.params["model"])}</code> },
+          { name: "Address", cell: (model) => <code>{text(model.params["api_base"]) || "its provider’s own"}</code> },
+          { name: "Parameters", cell: (model) => <code>{parameters(model.params)}</code> },
         ]}
       />
     </Panel>
