@@ -34,7 +34,7 @@ screenshots: setup ## Pictures of every page of the web interface, from a real i
 
 lock: ## Pin every dependency with its hashes
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
-	  --extra server --extra docker --group dev pyproject.toml --output-file requirements.lock
+	  --extra server --extra docker --extra kubernetes --group dev pyproject.toml --output-file requirements.lock
 	.venv/bin/python -c 'from kubiya_workers.launchers.litellm.install import WANTED; print(*WANTED, sep="\\n")' | \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	  - --output-file src/kubiya_workers/launchers/litellm/requirements.txt
