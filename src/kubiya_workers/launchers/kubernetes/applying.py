@@ -59,6 +59,7 @@ def install(cluster: Cluster, it: Installation, *, force: bool = False, dry_run:
         yield from (Changed(kind=one["kind"], name=name_of(one), change="created") for one in wanted)
         return
     _check_owner(cluster, it)
+    wanted = rendered(it, secret_version=_version(cluster, it))
     tried = [_applied(cluster, it, one, force=force, dry_run=True) for one in wanted]
     if dry_run:
         yield from tried
@@ -66,14 +67,11 @@ def install(cluster: Cluster, it: Installation, *, force: bool = False, dry_run:
         return
     # First: an autoscaler that is to go must not scale what is about to have a number again.
     yield from _prune(cluster, it, wanted)
-    version = ""
-    for one in wanted:
-        if one["kind"] == "Deployment" and version:
-            (one,) = (found for found in rendered(it, secret_version=version) if found["kind"] == "Deployment")
-        change = _applied(cluster, it, one, force=force)
-        if one["kind"] == "Secret":
-            version = _version(cluster, it)
-        yield change
+    for kind, name in [(one["kind"], name_of(one)) for one in wanted]:
+        # Rendered again each time: the pods are told which version of the Secret they have.
+        fresh = rendered(it, secret_version=_version(cluster, it)) if kind == "Deployment" else wanted
+        (one,) = (found for found in fresh if (found["kind"], name_of(found)) == (kind, name))
+        yield _applied(cluster, it, one, force=force)
 
 
 def uninstall(cluster: Cluster, name: str, namespace: str, *, dry_run: bool = False) -> Iterator[Changed]:
@@ -173,6 +171,9 @@ def _encoded(manifest: Manifest) -> Manifest:
 
 
 def _version(cluster: Cluster, it: Installation) -> str:
+    """Of the Secret that is there: it changes when its content does, and tells nothing of that."""
+    if it.key is None and not it.secrets:
+        return ""
     try:
         found = cluster.get("Secret", it.own_secret, it.namespace)
     except Forbidden:

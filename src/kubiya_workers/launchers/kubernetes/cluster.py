@@ -10,7 +10,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kubiya_workers.contracts.errors import (
     Conflict,
@@ -93,8 +93,8 @@ def named(kubeconfig: str = "", context: str = "") -> tuple[str, str]:
     with _configured(file):
         from kubernetes import config
 
-        listed: Any = config.list_kube_config_contexts
-        return _absolute(file), str(listed(file)[1]["name"])
+        contexts = cast("Any", config).list_kube_config_contexts(file)
+        return _absolute(file), str(contexts[1]["name"])
 
 
 def _absolute(files: str) -> str:

@@ -1,0 +1,242 @@
+"""What makes a cluster of an API: a deployment controller, autoscalers, the Job controller, and nodes that run pods.
+
+A pod does not run anything: its `Fate` says what becomes of it.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from .api import Api, Refused, now
+from .fields import Object
+
+_TURN_S = 0.03
+_RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+
+
+class Fate(StrEnum):
+    READY = "ready"
+    NOT_READY = "not ready"
+    """It runs, and its probe fails."""
+    NO_IMAGE = "no image"
+    CRASHES = "crashes"
+    NO_SECRET = "no secret"
+    NO_PLACE = "no place"
+    QUOTA = "quota"
+    """No pod is made at all."""
+    ENDS_WELL = "ends well"
+    ENDS_BADLY = "ends badly"
+
+
+class Nodes:
+    """The controllers. `fate` is that of pods to come; those that are there keep theirs."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.fate = Fate.READY
+        self._fates: dict[str, Fate] = {}
+        self._count = 0
+        self._over = threading.Event()
+
+    def turn(self) -> None:
+        """Bring everything a step nearer to what it is to be."""
+        with self.api.changed:
+            for scaler in self.api.list("horizontalpodautoscalers"):
+                self._scale(scaler, "kube-controller-manager", scaler["spec"]["minReplicas"])
+            for deployment in self.api.list("deployments"):
+                self._deployment(deployment)
+            for job in self.api.list("jobs"):
+                self._job(job)
+            for pod in self.api.list("pods"):
+                self._pod(pod)
+
+    def _scale(self, scaler: Object, manager: str, least: int) -> None:
+        key = ("deployments", scaler["metadata"]["namespace"], scaler["spec"]["scaleTargetRef"]["name"])
+        target = self.api.objects.get(key)
+        if target is not None and target["spec"]["replicas"] < least:
+            self.api.change(key, manager, lambda thing: thing["spec"].update(replicas=least))
+
+    def _deployment(self, deployment: Object) -> None:
+        namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
+        version = str(deployment["metadata"]["generation"]) if self._is_new(deployment) else self._version(deployment)
+        pods = self._owned("pods", deployment)
+        alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        new = [pod for pod in alive if pod["metadata"]["annotations"]["version"] == version]
+        old = [pod for pod in alive if pod not in new]
+        wanted, conditions = deployment["spec"]["replicas"], []
+        if len(new) < wanted and self.fate is Fate.QUOTA:
+            message = "pods is forbidden: exceeded quota: small, requested: limits.memory=2Gi, used: 0, limited: 1Gi"
+            conditions = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}]
+        elif len(new) < wanted:
+            self._make_pod(deployment, version)
+        for pod in old[:1] if _ready(new) >= min(wanted, len(new)) else []:
+            self.api.delete(("pods", namespace, pod["metadata"]["name"]))
+        for pod in new[wanted:]:
+            self.api.delete(("pods", namespace, pod["metadata"]["name"]))
+        ready = _ready(alive)
+        status = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(pods),
+            "updatedReplicas": len(new),
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "conditions": conditions,
+        }
+        self._say(("deployments", namespace, name), {**status, "version": version})
+
+    @staticmethod
+    def _is_new(deployment: Object) -> bool:
+        return deployment.get("status", {}).get("template") != deployment["spec"]["template"]
+
+    @staticmethod
+    def _version(deployment: Object) -> str:
+        return deployment["status"]["version"]
+
+    def _say(self, key: tuple[str, str, str], status: Object) -> None:
+        thing = self.api.objects.get(key)
+        if thing is None:
+            return
+        said = {**status, "template": thing["spec"]["template"]}
+        if thing.get("status") != said:
+            thing["status"] = said
+            self.api.version += 1
+            thing["metadata"]["resourceVersion"] = str(self.api.version)
+            self.api.tell("MODIFIED", key[0], thing)
+
+    def _owned(self, plural: str, owner: Object) -> list[Object]:
+        uid = owner["metadata"]["uid"]
+        listed = self.api.list(plural, owner["metadata"]["namespace"])
+        return [one for one in listed if any(r["uid"] == uid for r in one["metadata"].get("ownerReferences", ()))]
+
+    def _make_pod(self, owner: Object, version: str = "", **labels: str) -> None:
+        self._count += 1
+        name = f"{owner['metadata']['name']}-7d9f{version or 0}-p{self._count:04d}"
+        self._fates[name] = self.fate
+        template = owner["spec"]["template"]
+        metadata = {
+            "name": name,
+            "labels": {**template["metadata"].get("labels", {}), **labels},
+            "annotations": {"version": version},
+            "ownerReferences": [
+                {
+                    "apiVersion": owner["apiVersion"],
+                    "kind": owner["kind"],
+                    "name": owner["metadata"]["name"],
+                    "uid": owner["metadata"]["uid"],
+                }
+            ],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        made = self.api.create("pods", owner["metadata"]["namespace"], pod, "kube-controller-manager")
+        made["status"] = {"phase": "Pending", "conditions": []}
+
+    def _pod(self, pod: Object) -> None:
+        key = ("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        if "deletionTimestamp" in pod["metadata"]:
+            self.api.delete(key)
+            return
+        if not pod["status"]["conditions"]:
+            status = self._became(pod, self._fates.get(key[2], Fate.READY))
+            pod["status"] = status
+            self.api.version += 1
+            pod["metadata"]["resourceVersion"] = str(self.api.version)
+            self.api.tell("MODIFIED", "pods", pod)
+
+    def _became(self, pod: Object, fate: Fate) -> Object:
+        name = pod["metadata"]["name"]
+        placed = {"type": "PodScheduled", "status": "True"}
+        match fate:
+            case Fate.READY:
+                self.say(name, "[INFO] Ready: polling")
+                return _status("Running", [placed, _is_ready("True")], _RUNNING)
+            case Fate.NOT_READY:
+                self._warn(pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
+                return _status("Running", [placed, _is_ready("False")], _RUNNING)
+            case Fate.NO_IMAGE:
+                message = 'Back-off pulling image "kubiya-workers:0.1.0"'
+                return _status("Pending", [placed], _waiting("ImagePullBackOff", message))
+            case Fate.NO_SECRET:
+                message = 'secret "kubiya-worker-q-secrets" not found'
+                return _status("Pending", [placed], _waiting("CreateContainerConfigError", message))
+            case Fate.CRASHES:
+                self.say(f"{name}/previous", "[ERROR] the key is not known to the control plane")
+                last = {"terminated": {"exitCode": 3, "reason": "Error"}}
+                back = _waiting("CrashLoopBackOff", "back-off 10s restarting failed container")
+                return _status("Running", [placed, _is_ready("False")], back, last=last, restarts=2)
+            case Fate.NO_PLACE:
+                message = "0/3 nodes are available: 3 Insufficient memory."
+                condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+                return {"phase": "Pending", "conditions": [condition]}
+            case Fate.ENDS_WELL:
+                return _status("Succeeded", [placed], {"terminated": {"exitCode": 0}})
+            case Fate.ENDS_BADLY:
+                return _status("Failed", [placed], {"terminated": {"exitCode": 1}})
+            case Fate.QUOTA:
+                raise AssertionError("no pod is made")
+
+    def _warn(self, pod: Object, reason: str, message: str) -> None:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{name}.1"},
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": namespace},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": now(),
+        }
+        self.api.create("events", namespace, event, "kubelet")
+
+    def _job(self, job: Object) -> None:
+        pods = self._owned("pods", job)
+        if not pods:
+            self._make_pod(job, **{"batch.kubernetes.io/job-name": job["metadata"]["name"]})
+            return
+        ended = {"Succeeded": "Complete", "Failed": "Failed"}.get(pods[0]["status"]["phase"])
+        if ended and not job.get("status", {}).get("conditions"):
+            job["status"] = {"conditions": [{"type": ended, "status": "True"}]}
+
+    def say(self, pod: str, line: str) -> None:
+        """A pod writes a line of its log."""
+        moment = datetime.now(UTC)
+        with self.api.changed:
+            lines = self.api.logs.setdefault(pod, [])
+            written = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+            lines.append(f"{written}{len(lines) % 1000:03d}Z {moment.isoformat(timespec='milliseconds')[:-6]}Z {line}")
+            self.api.changed.notify_all()
+
+    @contextmanager
+    def running(self) -> Iterator["Nodes"]:
+        def run() -> None:
+            while not self._over.wait(_TURN_S):
+                try:
+                    self.turn()
+                except Refused:
+                    continue  # what it looked at has just gone
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+
+def _ready(pods: list[Object]) -> int:
+    return sum(any(c == _is_ready("True") for c in pod["status"]["conditions"]) for pod in pods)
+
+
+def _is_ready(status: str) -> Object:
+    return {"type": "Ready", "status": status}
+
+
+def _waiting(reason: str, message: str) -> Object:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def _status(phase: str, conditions: list[Object], state: Object, *, last: Object | None = None, restarts: int = 0) -> Object:
+    worker = {"name": "worker", "state": state, "lastState": last or {}, "restartCount": restarts}
+    return {"phase": phase, "conditions": conditions, "containerStatuses": [worker]}
