@@ -1,4 +1,4 @@
-.PHONY: run test check setup image bench docs screenshots lock format clean
+.PHONY: run test check setup image bench docs manifests screenshots lock format clean
 
 KUBIYA := .venv/bin/kubiya
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -28,6 +28,9 @@ bench: setup ## The budgets of the design, beside bare Temporal, in one run
 
 docs: setup ## The manual, from the commands and settings themselves
 	.venv/bin/python scripts/manual.py
+
+manifests: setup ## deploy/kubernetes: the manifests and the Helm chart, from what an installation is
+	.venv/bin/python scripts/kubernetes.py
 
 screenshots: setup ## Pictures of every page of the web interface, from a real installation
 	.venv/bin/python -m tests.ui.screenshots docs/pictures

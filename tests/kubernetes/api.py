@@ -292,7 +292,13 @@ class _Handler(BaseHTTPRequestHandler):
             entry = {"kind": kind, "singularName": kind.lower(), "namespaced": plural != "namespaces", "verbs": _VERBS}
             listed.append({"name": plural, **entry})
             if plural == "deployments":
-                scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "singularName": "", "namespaced": True}
+                scale = {
+                    "group": "autoscaling",
+                    "version": "v1",
+                    "kind": "Scale",
+                    "singularName": "",
+                    "namespaced": True,
+                }
                 listed.append({"name": "deployments/scale", **scale, "verbs": ["get", "patch", "update"]})
             if plural == "pods":
                 listed.append({"name": "pods/log", **entry, "verbs": ["get"]})

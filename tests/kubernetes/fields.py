@@ -27,7 +27,15 @@ KEYS: dict[str, tuple[str, ...]] = {
 ATOMIC = {"matchLabels", "nodeSelector", "secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef", "selector"}
 """Mappings that are said as a whole."""
 _NOT_OWNED = {("f", name) for name in ("apiVersion", "kind")}
-_NOT_OWNED_METADATA = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
+_NOT_OWNED_METADATA = {
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+}
 
 
 class Clash(Exception):
@@ -86,7 +94,9 @@ def owners_of(thing: Object) -> dict[tuple[str, str], set[Path]]:
 def shown(path: Path) -> str:
     text = ""
     for kind, name in path:
-        text += f".{name}" if kind == "f" else f"[{','.join(f'{k}={json.dumps(v)}' for k, v in json.loads(name).items())}]"
+        text += (
+            f".{name}" if kind == "f" else f"[{','.join(f'{k}={json.dumps(v)}' for k, v in json.loads(name).items())}]"
+        )
     return text
 
 

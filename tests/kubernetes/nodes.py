@@ -216,6 +216,7 @@ class Nodes:
                     self.turn()
                 except Refused:
                     continue  # what it looked at has just gone
+
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         try:
@@ -237,6 +238,8 @@ def _waiting(reason: str, message: str) -> Object:
     return {"waiting": {"reason": reason, "message": message}}
 
 
-def _status(phase: str, conditions: list[Object], state: Object, *, last: Object | None = None, restarts: int = 0) -> Object:
+def _status(
+    phase: str, conditions: list[Object], state: Object, *, last: Object | None = None, restarts: int = 0
+) -> Object:
     worker = {"name": "worker", "state": state, "lastState": last or {}, "restartCount": restarts}
     return {"phase": phase, "conditions": conditions, "containerStatuses": [worker]}

@@ -88,6 +88,13 @@ export interface AssistantMessage {
   tool_calls: readonly ToolCall[];
 }
 
+export interface Changed {
+  kind: string;
+  name: string;
+  change: "created" | "configured" | "unchanged" | "deleted";
+  fields: readonly string[];
+}
+
 export interface Check {
   name: string;
   state: "ok" | "failed";
@@ -289,6 +296,28 @@ export interface HistoryComplete {
   timestamp: string;
 }
 
+export interface InstallationRef {
+  name: string;
+  namespace: string;
+  queue: string;
+  kubeconfig: string;
+  context: string;
+}
+
+export interface Installed {
+  ref: InstallationRef;
+  there: boolean;
+  settled: boolean;
+  wanted: number;
+  updated: number;
+  ready: number;
+  image: string | null;
+  autoscaler: string | null;
+  pods: readonly PodSeen[];
+  problems: readonly string[];
+  changes: readonly Changed[];
+}
+
 export interface Limits {
   max_model_calls: number | null;
   max_tool_calls: number | null;
@@ -464,6 +493,16 @@ export interface Pause {
   note: string | null;
   since: string;
   until: string | null;
+}
+
+export interface PodSeen {
+  name: string;
+  ready: boolean;
+  state: string;
+  reason: string | null;
+  restarts: number;
+  node: string | null;
+  started_at: string | null;
 }
 
 export interface PoolWorker {
@@ -668,6 +707,7 @@ export interface Seen {
   running: boolean;
   why: string | null;
   container: Container | null;
+  installed: Installed | null;
   record: Record | null;
   report: WorkerReport | null;
   pause: Pause | null;
@@ -891,7 +931,7 @@ export interface WorkerReport {
 
 export type WorkerStatus = "active" | "paused" | "draining" | "lost" | "disconnected" | "crash_looping";
 
-export type WorkerType = "local" | "daemon" | "docker" | "remote";
+export type WorkerType = "local" | "daemon" | "docker" | "kubernetes" | "remote";
 
 export interface ConsoleSession {
   csrf: string;

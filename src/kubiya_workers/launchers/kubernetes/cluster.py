@@ -108,8 +108,9 @@ def _is_in_a_pod(kubeconfig: str) -> bool:
 def _configuration(kubeconfig: str, context: str) -> Any:
     file = kubeconfig or _USUAL
     with _configured(file):
-        from kubernetes import config
         from kubernetes.client import Configuration
+
+        from kubernetes import config
 
         made: Any = Configuration()
         made.retries = False

@@ -11,7 +11,7 @@ from . import rollout
 from .cluster import Cluster
 from .objects import Object, name_of, part
 from .rollout import crashed, hopeless, progress
-from .spec import APP, APP_LABEL, CONTAINER, INSTANCE_LABEL, MANAGED_BY_LABEL, MANAGER, QUEUE
+from .spec import APP, APP_LABEL, CONTAINER, INSTANCE_LABEL, QUEUE
 
 _LOOK_S = 0.5
 _LAST_WORDS = 5
@@ -53,7 +53,7 @@ def _is_over(pod: Object) -> bool:
 
 
 def _scaler(cluster: Cluster, ref: InstallationRef) -> Object | None:
-    labels = {INSTANCE_LABEL: ref.name, MANAGED_BY_LABEL: MANAGER}
+    labels = {APP_LABEL: APP, INSTANCE_LABEL: ref.name}
     for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
         with suppress(Forbidden):
             for found in cluster.all_(kind, ref.namespace, labels=labels):
@@ -152,7 +152,7 @@ def found(cluster: Cluster, namespace: str, queue: str | None = None) -> list[In
     Args:
         namespace: empty for all of them, where one may look at them all.
     """
-    labels = {APP_LABEL: APP, MANAGED_BY_LABEL: MANAGER}
+    labels = {APP_LABEL: APP}
     refs = [
         InstallationRef(
             name=name_of(one),

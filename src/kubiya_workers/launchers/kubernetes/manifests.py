@@ -12,7 +12,7 @@ from .spec import MANAGED_BY_LABEL, MANAGER, Installation
 from .values import Autoscaler
 
 MADE_BY_US = {MANAGED_BY_LABEL: MANAGER}
-_CONFIG_HASH = "io.kubiya.worker/config"
+CONFIG_HASH = "io.kubiya.worker/config"
 _SECRET_VERSION = "io.kubiya.worker/secret-version"
 
 
@@ -74,7 +74,7 @@ def _authorities(it: Installation) -> list[Manifest]:
 def _deployment(it: Installation, secret_version: str) -> Manifest:
     replicas = {"replicas": it.values.replicas} if it.fixed else {}
     content = {**_settings(it), pods.AUTHORITIES: it.values.authorities}
-    changes = {_CONFIG_HASH: _hash(content), _SECRET_VERSION: secret_version}
+    changes = {CONFIG_HASH: _hash(content), _SECRET_VERSION: secret_version}
     annotations = {**{name: value for name, value in changes.items() if value}, **it.values.pod_annotations}
     spec = {
         **replicas,

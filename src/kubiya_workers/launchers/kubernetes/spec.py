@@ -60,6 +60,8 @@ class Installation:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     default_secret: str = ""
     """What its own Secret is called where that is not derived from its name."""
+    managed_by: str = MANAGER
+    """Who looks after it: only what is ours is changed, or taken away, by us."""
 
     @property
     def secret(self) -> str:
@@ -98,7 +100,7 @@ class Installation:
     def labels(self) -> dict[str, str]:
         return {
             **self.selector,
-            MANAGED_BY_LABEL: MANAGER,
+            MANAGED_BY_LABEL: self.managed_by,
             "app.kubernetes.io/version": kubiya_workers.__version__,
         }
 
