@@ -30,7 +30,7 @@ docs: setup ## The manual, from the commands and settings themselves
 	.venv/bin/python scripts/manual.py
 
 manifests: setup ## deploy/kubernetes: the manifests and the Helm chart, from what an installation is
-	.venv/bin/python scripts/kubernetes.py
+	.venv/bin/python scripts/manifests.py
 
 screenshots: setup ## Pictures of every page of the web interface, from a real installation
 	.venv/bin/python -m tests.ui.screenshots docs/pictures

@@ -1,7 +1,7 @@
 """Writes `deploy/kubernetes/`: manifests in three variants, and a Helm chart, both rendered as an installation is.
 
-.venv/bin/python scripts/kubernetes.py            write them
-.venv/bin/python scripts/kubernetes.py --check    exit 1 when they are not what would be written
+.venv/bin/python scripts/manifests.py            write them
+.venv/bin/python scripts/manifests.py --check    exit 1 when they are not what would be written
 
 The chart's templates are woven from renderings: what differs when a value is set stands under a condition on it.
 """
@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "monitoring": {"monitoring": {"enabled": True}},
 }
 HEAD = """\
-# Workers in a cluster: {what}. Made by scripts/kubernetes.py from what `kubiya worker install` applies.
+# Workers in a cluster: {what}. Made by scripts/manifests.py from what `kubiya worker install` applies.
 #
 # Before it is applied: CONTROL_PLANE_URL and QUEUE_ID in the Deployment, the image, which your nodes have to be able to
 # pull, and the key in the Secret. Then: kubectl apply --server-side -f {name}.yaml

@@ -92,7 +92,7 @@ class Api:
             raise Refused(404, "NotFound", f'{plural} "{name}" not found', name=name, kind=plural) from None
 
     def apply(self, key: Key, config: Object, manager: str, *, force: bool = False, dry_run: bool = False) -> Object:
-        plural, namespace, name = key
+        _, namespace, name = key
         self._check_namespace(namespace)
         before = self.objects.get(key)
         try:
@@ -311,25 +311,17 @@ class _Handler(BaseHTTPRequestHandler):
         plural, *rest = path
         if plural not in self.api.resources[api_version]:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
-        name, sub = (rest + ["", ""])[:2]
+        name, sub = [*rest, "", ""][:2]
         self._allowed(plural, namespace, name, sub, query)
         key = (plural, namespace, name)
+        if self.command == "GET":
+            return self._read(api_version, key, sub, query)
         match self.command, name, sub:
-            case "GET", "", _ if query.get("watch") in ("true", "1"):
-                return self._watch(plural, namespace, query)
-            case "GET", "", _:
-                return self._list(api_version, plural, namespace, query)
-            case "GET", _, "log":
-                return self._log(key, query)
-            case "GET", _, "":
-                return self.api.get(*key)
             case "POST", "", _:
                 return self.api.create(plural, namespace, self._parsed(body), query.get("fieldManager", "unknown"))
             case "PATCH", _, "scale":
                 replicas = self._parsed(body)["spec"]["replicas"]
                 self.api.change(key, "kubectl", lambda thing: thing["spec"].update(replicas=replicas))
-                return self._scale(key)
-            case "GET", _, "scale":
                 return self._scale(key)
             case "PATCH", _, _:
                 return self._patched(key, query, body)
@@ -337,6 +329,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.api.delete(key)
             case _:
                 raise Refused(405, "MethodNotAllowed", "the server does not allow this method")
+
+    def _read(self, api_version: str, key: Key, sub: str, query: dict[str, str]) -> Object | None:
+        plural, namespace, name = key
+        if not name and query.get("watch") in ("true", "1"):
+            return self._watch(plural, namespace, query)
+        if not name:
+            return self._list(api_version, plural, namespace, query)
+        match sub:
+            case "log":
+                return self._log(key, query)
+            case "scale":
+                return self._scale(key)
+            case _:
+                return self.api.get(*key)
 
     def _allowed(self, plural: str, namespace: str, name: str, sub: str, query: dict[str, str]) -> None:
         verbs = {"POST": "create", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}

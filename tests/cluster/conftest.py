@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.machine import Machine
 
 from .api import Api, kubeconfig, serve
