@@ -204,8 +204,8 @@ def matches(thing: Object, labels: str, fields: str) -> bool:
 
 
 def _plain(thing: Object) -> Object:
-    ignored = ("resourceVersion", "managedFields")
-    return {**thing, "metadata": {name: part for name, part in thing["metadata"].items() if name not in ignored}}
+    """Without its version: who has said what of it is a part of an object, too."""
+    return {**thing, "metadata": {name: part for name, part in thing["metadata"].items() if name != "resourceVersion"}}
 
 
 def _owned(thing: Object, owner: Object) -> bool:
@@ -225,6 +225,7 @@ def _default(thing: Object) -> None:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart
     api: Api
 
     def log_message(self, *_: object) -> None:

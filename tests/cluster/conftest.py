@@ -37,9 +37,9 @@ def machine(tmp_path: Path, cluster: Cluster) -> Iterator[Machine]:
         tmp_path,
         {
             "KUBECONFIG": str(tmp_path / "kubeconfig"),
-            "CONTROL_PLANE_URL": "https://control-plane.example.com",
+            "CONTROL_PLANE_URL": "https://control-plane.invalid",
             "KUBIYA_API_KEY": KEY,
-            "SSL_CERT_FILE": "",
+            "SSL_CERT_FILE": "",  # this machine's, which may be large
         },
     )
     try:

@@ -66,7 +66,7 @@ def applied(live: Object | None, config: Object, manager: str, *, force: bool) -
     if clashes and not force:
         raise Clash(sorted(clashes))
     given_up = owners.get(own, set()) - said
-    for path in given_up:
+    for path in sorted(given_up, key=_is_key):  # by its keys an item is found
         if not any(path in paths for owner, paths in owners.items() if owner != own):
             _drop(after, path)
     _merge(after, config)
@@ -131,6 +131,10 @@ def _keys(path: Path) -> tuple[str, ...] | None:
 def _key(path: Path, item: Object) -> str:
     defaults = {"protocol": "TCP"}
     return json.dumps({key: item.get(key, defaults.get(key)) for key in _keys(path) or ()}, sort_keys=True)
+
+
+def _is_key(path: Path) -> bool:
+    return len(path) > 1 and path[-2][0] == "k" and path[-1][1] in (_keys(path[:-2]) or ())
 
 
 def _find(items: list[Object], path: Path, key: str) -> Object | None:

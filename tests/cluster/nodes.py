@@ -3,6 +3,7 @@
 A pod does not run anything: its `Fate` says what becomes of it.
 """
 
+import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ class Nodes:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.fate = Fate.READY
+        self.draining = False
+        """Pods that are to end take their time."""
         self._fates: dict[str, Fate] = {}
         self._count = 0
         self._over = threading.Event()
@@ -98,7 +101,7 @@ class Nodes:
         thing = self.api.objects.get(key)
         if thing is None:
             return
-        said = {**status, "template": thing["spec"]["template"]}
+        said = {**status, "template": copy.deepcopy(thing["spec"]["template"])}
         if thing.get("status") != said:
             thing["status"] = said
             self.api.version += 1
@@ -135,7 +138,8 @@ class Nodes:
     def _pod(self, pod: Object) -> None:
         key = ("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
         if "deletionTimestamp" in pod["metadata"]:
-            self.api.delete(key)
+            if not self.draining:
+                self.api.delete(key)
             return
         if not pod["status"]["conditions"]:
             status = self._became(pod, self._fates.get(key[2], Fate.READY))

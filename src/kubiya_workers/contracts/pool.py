@@ -176,6 +176,8 @@ class Installed(Wire):
     ready: int = 0
     image: str | None = None
     autoscaler: str | None = None
+    least: int = 0
+    """How many pods its autoscaler wants at least."""
     pods: tuple[PodSeen, ...] = ()
     problems: tuple[str, ...] = ()
     """What keeps pods from being made at all."""

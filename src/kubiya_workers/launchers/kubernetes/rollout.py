@@ -35,8 +35,13 @@ def installed(
     seen = tuple(sorted((pod_seen(pod, (events or {}).get(name_of(pod), ())) for pod in pods), key=_order))
     ready = status.get("readyReplicas", 0)
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    # The old ones have to be gone, and the new ones ready.
-    settled = current and updated == wanted == status.get("replicas", 0) == status.get("availableReplicas", 0)
+    least = _least(scaler)
+    # The old ones have to be gone, and the new ones ready, as many as an autoscaler wants at least.
+    settled = (
+        current
+        and wanted >= least
+        and updated == wanted == status.get("replicas", 0) == status.get("availableReplicas", 0)
+    )
     return Installed(
         ref=ref,
         there=True,
@@ -46,6 +51,7 @@ def installed(
         ready=ready,
         image=worker_of(entries(spec, "template", "spec", "containers")).get("image"),
         autoscaler=_scaled(scaler),
+        least=least,
         pods=seen,
         problems=tuple(_failures(deployment)),
     )
@@ -55,13 +61,16 @@ def _order(pod: PodSeen) -> tuple[bool, str]:
     return pod.ready, pod.name
 
 
+def _least(scaler: Object | None) -> int:
+    spec = part(scaler or {}, "spec")
+    return spec.get("minReplicaCount", spec.get("minReplicas", 0))
+
+
 def _scaled(scaler: Object | None) -> str | None:
     if scaler is None:
         return None
-    spec = scaler["spec"]
-    if scaler["kind"] == "ScaledObject":
-        return f"backlog, {spec.get('minReplicaCount', 0)} to {spec.get('maxReplicaCount', 100)}"
-    return f"cpu, {spec.get('minReplicas', 1)} to {spec['maxReplicas']}"
+    what, most = ("backlog", "maxReplicaCount") if scaler["kind"] == "ScaledObject" else ("cpu", "maxReplicas")
+    return f"{what}, {_least(scaler)} to {part(scaler, 'spec').get(most)}"
 
 
 def _failures(deployment: Object) -> Iterable[str]:
@@ -139,6 +148,8 @@ def crashed(pod: PodSeen) -> bool:
 
 def progress(seen: Installed) -> str:
     """In a line, what a wait waits for."""
+    if seen.wanted < seen.least:
+        return f"{seen.wanted} of at least {seen.least} pods wanted: its autoscaler has not scaled it yet"
     if seen.wanted == 0:
         return "no pod is wanted"
     going = sum(pod.state == "Terminating" for pod in seen.pods)

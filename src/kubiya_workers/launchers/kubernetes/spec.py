@@ -23,7 +23,7 @@ QUEUE = "io.kubiya.worker/queue"
 """An annotation: a queue's name may end as no label does."""
 CONTAINER = "worker"
 
-_LONGEST = 52
+LONGEST = 51
 """Of an installation's name: what is derived from it has to fit into 63 characters, too."""
 _DNS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -32,20 +32,20 @@ def name_of(queue: str) -> str:
     """The name of a queue's installation, as clusters allow names; two queues never have the same."""
     plain = re.sub(r"[^a-z0-9-]+", "-", queue.lower()).strip("-")
     name = f"{APP}-{plain}" if plain else APP
-    if plain == queue and len(name) <= _LONGEST:
+    if plain == queue and len(name) <= LONGEST:
         return name
     told = hashlib.sha256(queue.encode()).hexdigest()[:8]
-    return f"{name[: _LONGEST - 9].rstrip('-')}-{told}"
+    return f"{name[: LONGEST - 9].rstrip('-')}-{told}"
 
 
-def check_name(what: str, name: str) -> str:
+def check_name(what: str, name: str, longest: int = 63) -> str:
     """A name that a cluster takes.
 
     Raises:
         Invalid: it is none.
     """
-    if _DNS.fullmatch(name) is None or len(name) > 63:
-        raise Invalid(f"{what} {name!r} is not a name that Kubernetes takes: up to 63 of a-z, 0-9 and -")
+    if _DNS.fullmatch(name) is None or len(name) > longest:
+        raise Invalid(f"{what} {name!r} is not a name that Kubernetes takes: up to {longest} of a-z, 0-9 and -")
     return name
 
 

@@ -74,7 +74,7 @@ Memory = Annotated[str, AfterValidator(_quantity(v.MEMORY_LIMIT.parse))]
 def _reachable(value: str) -> str:
     """An address that pods can reach, as far as one can see."""
     if is_loopback(urlsplit(url(value)).hostname or ""):
-        raise ValueError("is an address of one machine alone, which no pod can reach")
+        raise ValueError("is an address of one machine alone; --control-plane-url says by which pods reach it")
     return url(value)
 
 
@@ -88,6 +88,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, coerce_numbers_to_str=True
     )
+
+
+P = TypeVar("P", bound=_Part)
 
 
 class Limits(_Part):
@@ -106,8 +109,12 @@ class Resources(_Part):
 
     @classmethod
     def within(cls, cpu: str, memory: str) -> "Resources":
-        """These limits, and a quarter of them as requests: workers mostly wait for models."""
-        limits = Limits(cpu=cpu, memory=memory)
+        """These limits, and a quarter of them as requests: workers mostly wait for models.
+
+        Raises:
+            BadSetting: they are none.
+        """
+        limits = _checked(Limits, {"cpu": cpu, "memory": memory}, "", ("resources", "limits"))
         millis = max(1, round(v.CPU_LIMIT.parse(limits.cpu) * 250))
         quarter = v.MEMORY_LIMIT.parse(limits.memory) // 4
         exact = show_size(quarter)
@@ -217,13 +224,15 @@ def of(layers: Mapping[str, Any], file: Path | None = None) -> Values:
     Raises:
         BadSetting: the file cannot be read, or a value cannot be used; with its place.
     """
-    said = _merged(_read(file) if file else {}, layers)
-    origin = f"{file}: " if file else ""
+    return _checked(Values, _merged(_read(file) if file else {}, layers), f"{file}: " if file else "")
+
+
+def _checked(kind: type[P], said: Mapping[str, Any], origin: str, within: tuple[str, ...] = ()) -> P:
     try:
-        return Values.model_validate(said)
+        return kind.model_validate(said)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(to_camel(str(part)) for part in first["loc"])
+        place = ".".join(to_camel(str(part)) for part in (*within, *first["loc"]))
         message = str(first["msg"]).removeprefix("Value error, ")
         raise BadSetting(f"{origin}{place}{' ' if place else ''}{_worded(message, place)}") from None
 
@@ -232,7 +241,7 @@ def _worded(message: str, place: str) -> str:
     if message == "Extra inputs are not permitted":
         return "is no value of an installation: docs/kubernetes.md lists them"
     if message == "Field required" and place == "controlPlaneUrl":
-        return "is not given: set CONTROL_PLANE_URL to an address that pods can reach"
+        return "is not given: set CONTROL_PLANE_URL, or --control-plane-url, to an address that pods can reach"
     return message[:1].lower() + message[1:]
 
 

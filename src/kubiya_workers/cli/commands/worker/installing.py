@@ -56,6 +56,7 @@ def _toleration(word: str) -> dict[str, str]:
 @click.option("--min-replicas", type=click.IntRange(0), help="With --autoscale.  [default: 2]")
 @click.option("--max-replicas", type=click.IntRange(1), help="With --autoscale.  [default: 10]")
 @click.option("--monitoring", is_flag=True, default=None, help="Metrics for the Prometheus operator.")
+@click.option("--control-plane-url", help="Where pods reach the control plane, if not by CONTROL_PLANE_URL.")
 @click.option("--secret", help="An existing Secret that has the worker's key as api-key.")
 @click.option("--service-account", help="Whose permissions pods have in their cloud; no token is mounted.")
 @click.option("--node-selector", multiple=True, help="KEY=VALUE: only nodes with this label; may be repeated.")
@@ -171,7 +172,7 @@ def _layers(known: ClientSettings, queue: str, source: Source, said: Mapping[str
         resources = Resources.within(cpu or usual.cpu, memory or usual.memory).model_dump()
     return {
         "queue": queue,
-        "controlPlaneUrl": known.url,
+        "controlPlaneUrl": said["control_plane_url"] or known.url,
         "image": said["image"] or source.get(v.WORKER_IMAGE) or None,
         "replicas": said["replicas"],
         "resources": resources,

@@ -52,7 +52,8 @@ class Place:
 
     def called(self, queue: str, known: InstallationRef | None) -> str:
         """Its name. Raises Invalid: a cluster takes no such name."""
-        return spec.check_name("the name", self.name or (known.name if known else spec.name_of(queue)))
+        name = self.name or (known.name if known else spec.name_of(queue))
+        return spec.check_name("the name", name, spec.LONGEST)
 
     def within(self, known: InstallationRef | None) -> str:
         """Its namespace. Raises Invalid: a cluster takes no such name."""
