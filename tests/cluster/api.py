@@ -7,6 +7,7 @@ schemas do not take, missing namespaces and rights. What a controller manager an
 
 import copy
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -464,15 +465,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that does not like our certificate is no error of ours."""
 
-def serve(api: Api) -> Iterator[str]:
+
+def serve(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve it on loopback: yields the address, once."""
     handler = type("Handler", (_Handler,), {"api": api})
     server = _Server(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -313,6 +313,7 @@ export interface Installed {
   ready: number;
   image: string | null;
   autoscaler: string | null;
+  least: number;
   pods: readonly PodSeen[];
   problems: readonly string[];
   changes: readonly Changed[];
