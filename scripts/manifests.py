@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 import kubiya_workers
+from kubiya_workers.launchers.docker.spec import IMAGE
 from kubiya_workers.launchers.kubernetes import manifests, values
 from kubiya_workers.launchers.kubernetes.spec import APP, NAMESPACE, Installation
 from kubiya_workers.launchers.kubernetes.values import (
@@ -44,8 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 HEAD = """\
 # Workers in a cluster: {what}. Made by scripts/manifests.py from what `kubiya worker install` applies.
 #
-# Before it is applied: CONTROL_PLANE_URL and QUEUE_ID in the Deployment, the image, which your nodes have to be able to
-# pull, and the key in the Secret. Then: kubectl apply --server-side -f {name}.yaml
+# Before it is applied: CONTROL_PLANE_URL and QUEUE_ID in the Deployment, the key in the Secret, and the image: one that
+# your nodes have, or, with another imagePullPolicy, can pull. Then: kubectl apply --server-side -f {name}.yaml
 """
 WHAT = {
     "basic": "three pods",
@@ -96,6 +97,13 @@ def must(path: str, why: str) -> Any:
     return f'⟦required "{why}" .Values.{path} | quote⟧'
 
 
+PULLED = (
+    '⟦.Values.imagePullPolicy | default (ternary "Never" "IfNotPresent" '
+    f'(hasPrefix "{IMAGE.partition(":")[0]}:" .Values.image)) | quote⟧'
+)
+"""`pods.pulled`, in the chart's language."""
+
+
 def symbolic(**changes: Any) -> Installation:
     """An installation whose values are the chart's; `changes` are those of `Values`."""
     scaling = Autoscaling.model_construct(
@@ -116,7 +124,7 @@ def symbolic(**changes: Any) -> Installation:
         "queue": must("queue", "queue: the queue that the workers serve"),
         "control_plane_url": must("controlPlaneUrl", "controlPlaneUrl: an address that pods can reach"),
         "image": text("image"),
-        "image_pull_policy": text("imagePullPolicy"),
+        "image_pull_policy": PULLED,
         "image_pull_secrets": "",
         "replicas": said("replicas"),
         "resources": Resources.model_construct(requests=requests, limits=limits),

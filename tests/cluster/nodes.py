@@ -159,8 +159,7 @@ class Nodes:
                 self._warn(pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
                 return _status("Running", [placed, _is_ready("False")], _RUNNING)
             case Fate.NO_IMAGE:
-                message = 'Back-off pulling image "kubiya-workers:0.1.0"'
-                return _status("Pending", [placed], _waiting("ImagePullBackOff", message))
+                return _status("Pending", [placed], _without_image(pod["spec"]["containers"][0]))
             case Fate.NO_SECRET:
                 message = 'secret "kubiya-worker-q-secrets" not found'
                 return _status("Pending", [placed], _waiting("CreateContainerConfigError", message))
@@ -236,6 +235,14 @@ def _ready(pods: list[Object]) -> int:
 
 def _is_ready(status: str) -> Object:
     return {"type": "Ready", "status": status}
+
+
+def _without_image(container: Object) -> Object:
+    image = container["image"]
+    if container["imagePullPolicy"] == "Never":
+        message = f'Container image "{image}" is not present with pull policy of Never'
+        return _waiting("ErrImageNeverPull", message)
+    return _waiting("ImagePullBackOff", f'Back-off pulling image "{image}"')
 
 
 def _waiting(reason: str, message: str) -> Object:

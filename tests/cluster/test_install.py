@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -215,7 +216,8 @@ def test_extensions_are_asked_for_first_and_what_is_not_wanted_any_more_goes(
     ("fate", "words", "said"),
     [
         (Fate.CRASHES, (), ["it crashes again and again: it ended with status 3", "the key is not known"]),
-        (Fate.NO_IMAGE, ("--timeout", "1"), ["ImagePullBackOff: Back-off pulling image", "not ready within 1 s"]),
+        (Fate.NO_IMAGE, (), ["ErrImageNeverPull", "load the image into the cluster's nodes"]),
+        (Fate.NO_IMAGE, ("--image", "r/w:1", "--timeout", "1"), ["ImagePullBackOff: Back-off pulling", "within 1 s"]),
         (Fate.QUOTA, ("--timeout", "1"), ["exceeded quota: small"]),
         (Fate.NOT_READY, ("--timeout", "1"), ["Unhealthy: Readiness probe failed"]),
     ],
@@ -347,3 +349,23 @@ def test_uninstalling_waits_for_the_drain_and_says_what_is_left(machine: Machine
     assert "1 pod drains" in done.stderr
     assert "still draining" in done.stderr
     assert time.monotonic() - began >= 1
+
+
+def test_a_wait_that_is_interrupted_ends_at_once_and_is_taken_up_again(machine: Machine, cluster: Cluster) -> None:
+    cluster.nodes.fate = Fate.NOT_READY
+    command = [KUBIYA, "worker", "install", "--queue", "q", "--replicas", "1"]
+    waiting = subprocess.Popen(command, env=machine.environ, cwd=machine.work, stderr=subprocess.PIPE, text=True)
+    assert waiting.stderr is not None
+    try:
+        assert any("Readiness probe failed" in line for line in waiting.stderr)
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(10) == 130
+    finally:
+        waiting.kill()
+        waiting.stderr.close()
+        waiting.wait()
+    assert machine.run("worker", "status", "--queue", "q").returncode == 1
+    cluster.nodes.fate = Fate.READY
+    install(machine, "--replicas", "2", "--no-wait")
+    machine.run("worker", "uninstall", "--queue", "q")
+    assert pods(cluster) == []

@@ -240,6 +240,7 @@ CHARTED = {
     "autoscaling": {"autoscaling": {"by": "cpu"}},
     "monitoring": {"monitoring": {"enabled": True}},
     "everything": EVERYTHING,
+    "an image of a registry": {"image": "registry.example.com/kubiya-workers:0.1.0"},
     "an existing Secret, and no policy": {"secret": {"name": "mine"}, "networkPolicy": {"enabled": False}},
 }
 
@@ -347,6 +348,17 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str) -> No
     file.write_text(content)
     with pytest.raises(BadSetting, match=r"values\.yaml"):
         values.of(GIVEN, file)
+
+
+def test_only_an_image_of_a_registry_is_pulled() -> None:
+    for said, policy in (
+        ({}, "Never"),
+        ({"image": "kubiya-workers:mine"}, "Never"),
+        ({"image": "registry.example.com/kubiya-workers:0.1.0"}, "IfNotPresent"),
+        ({"imagePullPolicy": "Always"}, "Always"),
+    ):
+        (worker,) = by_kind(installed(**said), "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert worker["imagePullPolicy"] == policy
 
 
 def test_a_secret_is_in_the_secret_alone() -> None:

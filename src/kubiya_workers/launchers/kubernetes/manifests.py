@@ -94,7 +94,7 @@ def _hash(content: dict[str, str]) -> str:
 def _pod(it: Installation) -> Manifest:
     values = it.values
     resources = values.resources.model_dump()
-    worker = pods.container(values.image, values.image_pull_policy, _env(it), resources)
+    worker = pods.container(values.image, pods.pulled(values.image, values.image_pull_policy), _env(it), resources)
     worker |= {"envFrom": [{"configMapRef": {"name": it.config}}], "ports": _ports(it), **pods.probes()}
     pod: Manifest = {
         "automountServiceAccountToken": False,

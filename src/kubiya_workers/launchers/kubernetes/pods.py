@@ -5,6 +5,7 @@ from typing import Any
 
 from kubiya_workers.settings import variables as v
 
+from ..docker.images import is_ours_alone
 from .spec import CONTAINER
 
 Manifest = dict[str, Any]
@@ -23,6 +24,11 @@ def security() -> Manifest:
     """A pod's part of the Pod Security Standard "restricted". No user is named: the image's own is no root, and a
     cluster that chooses one for each namespace may do so."""
     return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def pulled(image: str, policy: str) -> str:
+    """When a node fetches an image. In a registry, the name of the one that `make image` makes would be somebody's."""
+    return policy or ("Never" if is_ours_alone(image) else "IfNotPresent")
 
 
 def container(image: Any, pull: Any, env: list[Manifest], resources: Any) -> Manifest:

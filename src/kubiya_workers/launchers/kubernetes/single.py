@@ -52,7 +52,8 @@ class JobWorker:
     namespace: str = NAMESPACE
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     image: str = IMAGE
-    image_pull_policy: str = "IfNotPresent"
+    image_pull_policy: str = ""
+    """Unless it is said, as for an installation: `pods.pulled`."""
     cpu: str = "1000m"
     memory: str = "2Gi"
     service_account: str = ""
@@ -135,7 +136,7 @@ def job(spec: JobWorker, owner: str) -> Manifest:
 def _pod(spec: JobWorker) -> Manifest:
     resources = Resources.within(spec.cpu, spec.memory).model_dump()
     env = [*pods.of_the_cluster(), *pods.told({v.QUEUE_ID.name: spec.queue, v.CPU_LIMIT.name: spec.cpu})]
-    worker = pods.container(spec.image, spec.image_pull_policy, env, resources)
+    worker = pods.container(spec.image, pods.pulled(spec.image, spec.image_pull_policy), env, resources)
     worker["envFrom"] = [{"secretRef": {"name": spec.name}}]
     placed: dict[str, Any] = {
         "serviceAccountName": spec.service_account,

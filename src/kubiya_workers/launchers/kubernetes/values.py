@@ -179,7 +179,8 @@ class Values(_Part):
     queue: Annotated[str, AfterValidator(_queue)]
     control_plane_url: Annotated[str, AfterValidator(_reachable)]
     image: str = Field(default=IMAGE, min_length=1)
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
+    """Unless it is said, the image that is made on one's own machine is never pulled: its name is anybody's."""
     image_pull_secrets: tuple[dict[str, str], ...] = ()
     replicas: int = Field(default=3, ge=0)
     resources: Resources = Resources()

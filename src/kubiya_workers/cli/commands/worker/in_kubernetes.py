@@ -5,7 +5,8 @@ This module is light; `launchers.kubernetes` loads the client where there is an 
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from typing import TypeVar
 
 from kubiya_workers.contracts.errors import Conflict, Refusal
 from kubiya_workers.contracts.pool import InstallationRef, Installed, Listed, PodSeen, WorkerType
@@ -17,6 +18,8 @@ from ... import talk
 from ...ages import age
 from ...output import Fields
 from .placing import Place
+
+T = TypeVar("T")
 
 
 async def look(paths: Paths, queue: str, place: Place) -> Installed | str | None:
@@ -37,15 +40,21 @@ def _look(ref: InstallationRef) -> Installed:
 
 
 async def listed(paths: Paths, place: Place) -> list[Listed]:
-    """What was installed from here and, where a place was said, all that is installed there."""
+    """What was installed from here; where a place was said, all that is installed there instead."""
+    refs = remembered.all_(paths)
+    if place.is_said:
+        refs = await _asked(asyncio.to_thread(_found, place)) or []
+    seen = await asyncio.gather(*(_asked(asyncio.to_thread(_look, ref)) for ref in refs))
+    return [_listed(one) for one in seen if one is not None]
+
+
+async def _asked(answer: Awaitable[T]) -> T | None:
+    """None, and a word about it, when a cluster does not answer: the others may."""
     try:
-        refs = remembered.all_(paths)
-        if place.is_said:
-            refs = await asyncio.to_thread(_found, place)
-        return [_listed(await asyncio.to_thread(_look, ref)) for ref in refs]
+        return await answer
     except Refusal as error:
         talk.note(f"Workers in a cluster are not shown: {error.detail}")
-        return []
+        return None
 
 
 def _found(place: Place) -> list[InstallationRef]:

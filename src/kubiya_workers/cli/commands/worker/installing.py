@@ -1,6 +1,5 @@
 """`kubiya worker install|uninstall`: workers in a cluster."""
 
-import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -107,8 +106,8 @@ def install(
     ref = place.ref(queue, remembered.read(known.paths, queue))
     if dry_run:
         return _tried(ref, installation, force_conflicts)
-    changes = run(asyncio.to_thread(_applied, known, ref, installation, force_conflicts))
-    seen = run(asyncio.to_thread(_looked, ref) if no_wait else asyncio.to_thread(_ready, ref, timeout))
+    changes = _applied(known, ref, installation, force_conflicts)
+    seen = _looked(ref) if no_wait else _ready(ref, timeout)
     show(seen.model_copy(update={"changes": changes}), output, _installed)
     return Exit.DONE
 
@@ -280,9 +279,17 @@ def _ready(ref: InstallationRef, timeout: float) -> Installed:
             return until_ready(cluster, ref, timeout, talk.note)
     except NotReady as error:
         raise Failed(
-            f"the workers of queue {ref.queue} are installed and not ready: {error.why}",
-            fix=f"kubiya worker status --queue-id={ref.queue}; kubiya worker logs --queue-id={ref.queue}",
+            f"the workers of queue {ref.queue} are installed and not ready: {error.why}", fix=_next(ref, error.why)
         ) from None
+
+
+def _next(ref: InstallationRef, why: str) -> str:
+    if "ErrImageNeverPull" in why:
+        return (
+            "load the image into the cluster's nodes, or push it where they pull from: --image REGISTRY/NAME:TAG "
+            "(docs/kubernetes.md)"
+        )
+    return f"kubiya worker status --queue-id={ref.queue}; kubiya worker logs --queue-id={ref.queue}"
 
 
 def _installed(seen: Installed) -> str:
@@ -319,7 +326,7 @@ def uninstall(queue: str, place: Place, timeout: float, dry_run: bool, output: F
     """
     known = settings()
     ref = place.ref(queue, remembered.read(known.paths, queue))
-    changes = run(asyncio.to_thread(_taken_out, ref, timeout, dry_run))
+    changes = _taken_out(ref, timeout, dry_run)
     if not dry_run:
         remembered.forget(known.paths, queue)
     show_plain({"queue": queue, "deleted": [_named(one) for one in changes]}, output, _gone(ref, changes, dry_run))
