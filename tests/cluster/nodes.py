@@ -1,11 +1,13 @@
 """What makes a cluster of an API: a deployment controller, autoscalers, the Job controller, and nodes that run pods.
 
-A pod does not run anything: its `Fate` says what becomes of it.
+A pod does not run anything but with the `Fate` that says so; else that says what becomes of it.
 """
 
+import base64
 import copy
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -29,6 +31,8 @@ class Fate(StrEnum):
     """No pod is made at all."""
     ENDS_WELL = "ends well"
     ENDS_BADLY = "ends badly"
+    RUNS = "runs"
+    """What is in its container is run, as a process of this machine: `Nodes.program`."""
 
 
 class Nodes:
@@ -39,6 +43,9 @@ class Nodes:
         self.fate = Fate.READY
         self.draining = False
         """Pods that are to end take their time."""
+        self.program: Callable[[dict[str, str]], subprocess.Popen[bytes]] | None = None
+        """Runs what is in a pod's container, with the environment that comes from its Secret."""
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._fates: dict[str, Fate] = {}
         self._count = 0
         self._over = threading.Event()
@@ -137,10 +144,16 @@ class Nodes:
 
     def _pod(self, pod: Object) -> None:
         key = ("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        process = self._processes.get(key[2])
         if "deletionTimestamp" in pod["metadata"]:
-            if not self.draining:
+            if process is not None and process.poll() is None:
+                process.terminate()
+            elif not self.draining:
                 self.api.delete(key)
             return
+        if process is not None and pod["status"]["phase"] == "Running" and (code := process.poll()) is not None:
+            ended = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
+            pod["status"] = _status("Failed" if code else "Succeeded", pod["status"]["conditions"], ended)
         if not pod["status"]["conditions"]:
             status = self._became(pod, self._fates.get(key[2], Fate.READY))
             pod["status"] = status
@@ -158,11 +171,21 @@ class Nodes:
             case Fate.NOT_READY:
                 self._warn(pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
                 return _status("Running", [placed, _is_ready("False")], _RUNNING)
-            case Fate.NO_IMAGE:
-                return _status("Pending", [placed], _without_image(pod["spec"]["containers"][0]))
             case Fate.NO_SECRET:
                 message = 'secret "kubiya-worker-q-secrets" not found'
                 return _status("Pending", [placed], _waiting("CreateContainerConfigError", message))
+            case Fate.RUNS:
+                assert self.program is not None
+                self._processes[name] = self.program(self._environment(pod))
+                return _status("Running", [placed, _is_ready("True")], _RUNNING)
+            case Fate.ENDS_WELL:
+                return _status("Succeeded", [placed], {"terminated": {"exitCode": 0}})
+            case _:
+                return self._never_well(pod, fate, placed)
+
+    def _never_well(self, pod: Object, fate: Fate, placed: Object) -> Object:
+        name = pod["metadata"]["name"]
+        match fate:
             case Fate.CRASHES:
                 self.say(f"{name}/previous", "[ERROR] the key is not known to the control plane")
                 last = {"terminated": {"exitCode": 3, "reason": "Error"}}
@@ -172,12 +195,21 @@ class Nodes:
                 message = "0/3 nodes are available: 3 Insufficient memory."
                 condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
                 return {"phase": "Pending", "conditions": [condition]}
-            case Fate.ENDS_WELL:
-                return _status("Succeeded", [placed], {"terminated": {"exitCode": 0}})
             case Fate.ENDS_BADLY:
+                self.say(name, "[ERROR] the run failed: model_error")
                 return _status("Failed", [placed], {"terminated": {"exitCode": 1}})
-            case Fate.QUOTA:
-                raise AssertionError("no pod is made")
+            case Fate.NO_IMAGE:
+                return _status("Pending", [placed], _without_image(pod["spec"]["containers"][0]))
+            case _:
+                raise AssertionError(f"no pod is made: {fate}")
+
+    def _environment(self, pod: Object) -> dict[str, str]:
+        (worker,) = pod["spec"]["containers"]
+        found = {entry["name"]: entry["value"] for entry in worker["env"] if "value" in entry}
+        for source in worker["envFrom"]:
+            secret = self.api.get("secrets", pod["metadata"]["namespace"], source["secretRef"]["name"])
+            found |= {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+        return found
 
     def _warn(self, pod: Object, reason: str, message: str) -> None:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
@@ -200,7 +232,8 @@ class Nodes:
             return
         ended = {"Succeeded": "Complete", "Failed": "Failed"}.get(pods[0]["status"]["phase"])
         if ended and not job.get("status", {}).get("conditions"):
-            job["status"] = {"conditions": [{"type": ended, "status": "True"}]}
+            reason = {"reason": "BackoffLimitExceeded"} if ended == "Failed" else {}
+            job["status"] = {"conditions": [{"type": ended, "status": "True", **reason}]}
 
     def say(self, pod: str, line: str) -> None:
         """A pod writes a line of its log."""
@@ -227,6 +260,9 @@ class Nodes:
         finally:
             self._over.set()
             thread.join()
+            for process in self._processes.values():
+                process.kill()
+                process.wait()
 
 
 def _ready(pods: list[Object]) -> int:

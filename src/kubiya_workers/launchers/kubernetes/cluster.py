@@ -97,6 +97,13 @@ def named(kubeconfig: str = "", context: str = "") -> tuple[str, str]:
         return _absolute(file), str(contexts[1]["name"])
 
 
+def own_namespace() -> str | None:
+    """That of the pod we run in; None elsewhere."""
+    if not _is_in_a_pod(Source.of_process().get(v.KUBECONFIG)):
+        return None
+    return _IN_A_POD.with_name("namespace").read_text(encoding="utf-8").strip()
+
+
 def _absolute(files: str) -> str:
     return os.pathsep.join(str(Path(file).expanduser().absolute()) for file in files.split(os.pathsep) if file)
 
@@ -108,9 +115,8 @@ def _is_in_a_pod(kubeconfig: str) -> bool:
 def _configuration(kubeconfig: str, context: str) -> Any:
     file = kubeconfig or _USUAL
     with _configured(file):
-        from kubernetes.client import Configuration
-
         from kubernetes import config
+        from kubernetes.client import Configuration
 
         made: Any = Configuration()
         made.retries = False
