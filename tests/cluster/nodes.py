@@ -16,6 +16,7 @@ from .api import Api, Refused, now
 from .fields import Object
 
 _TURN_S = 0.03
+_REVISION, _HASH = "deployment.kubernetes.io/revision", "pod-template-hash"
 _RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 
 
@@ -71,16 +72,17 @@ class Nodes:
     def _deployment(self, deployment: Object) -> None:
         namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
         version = str(deployment["metadata"]["generation"]) if self._is_new(deployment) else self._version(deployment)
-        pods = self._owned("pods", deployment)
+        newest = self._replica_set(deployment, version)
+        pods = [pod for one in self._owned("replicasets", deployment) for pod in self._owned("pods", one)]
         alive = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        new = [pod for pod in alive if pod["metadata"]["annotations"]["version"] == version]
+        new = [pod for pod in alive if pod["metadata"]["labels"][_HASH] == newest["metadata"]["labels"][_HASH]]
         old = [pod for pod in alive if pod not in new]
         wanted, conditions = deployment["spec"]["replicas"], []
         if len(new) < wanted and self.fate is Fate.QUOTA:
             message = "pods is forbidden: exceeded quota: small, requested: limits.memory=2Gi, used: 0, limited: 1Gi"
             conditions = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}]
         elif len(new) < wanted:
-            self._make_pod(deployment, version)
+            self._make_pod(newest)
         for pod in old[:1] if _ready(new) >= min(wanted, len(new)) else []:
             self.api.delete(("pods", namespace, pod["metadata"]["name"]))
         for pod in new[wanted:]:
@@ -95,6 +97,25 @@ class Nodes:
             "conditions": conditions,
         }
         self._say(("deployments", namespace, name), {**status, "version": version})
+
+    def _replica_set(self, deployment: Object, version: str) -> Object:
+        """That of a version of a Deployment; made when there is none yet."""
+        namespace, name = deployment["metadata"]["namespace"], f"{deployment['metadata']['name']}-7d9f{version}"
+        deployment["metadata"].setdefault("annotations", {})[_REVISION] = version
+        there = self.api.objects.get(("replicasets", namespace, name))
+        if there is not None:
+            return there
+        template = copy.deepcopy(deployment["spec"]["template"])
+        template["metadata"]["labels"][_HASH] = f"7d9f{version}"
+        metadata = {
+            "name": name,
+            "labels": template["metadata"]["labels"],
+            "annotations": {_REVISION: version},
+            "ownerReferences": [_owner(deployment)],
+        }
+        spec = {"selector": {"matchLabels": template["metadata"]["labels"]}, "template": template}
+        made = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
+        return self.api.create("replicasets", namespace, made, "kube-controller-manager")
 
     @staticmethod
     def _is_new(deployment: Object) -> bool:
@@ -120,23 +141,16 @@ class Nodes:
         listed = self.api.list(plural, owner["metadata"]["namespace"])
         return [one for one in listed if any(r["uid"] == uid for r in one["metadata"].get("ownerReferences", ()))]
 
-    def _make_pod(self, owner: Object, version: str = "", **labels: str) -> None:
+    def _make_pod(self, owner: Object, **labels: str) -> None:
         self._count += 1
-        name = f"{owner['metadata']['name']}-7d9f{version or 0}-p{self._count:04d}"
+        name = f"{owner['metadata']['name']}-p{self._count:04d}"
         self._fates[name] = self.fate
         template = owner["spec"]["template"]
         metadata = {
             "name": name,
             "labels": {**template["metadata"].get("labels", {}), **labels},
-            "annotations": {"version": version},
-            "ownerReferences": [
-                {
-                    "apiVersion": owner["apiVersion"],
-                    "kind": owner["kind"],
-                    "name": owner["metadata"]["name"],
-                    "uid": owner["metadata"]["uid"],
-                }
-            ],
+            "annotations": template["metadata"].get("annotations", {}),
+            "ownerReferences": [_owner(owner)],
         }
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
         made = self.api.create("pods", owner["metadata"]["namespace"], pod, "kube-controller-manager")
@@ -263,6 +277,11 @@ class Nodes:
             for process in self._processes.values():
                 process.kill()
                 process.wait()
+
+
+def _owner(thing: Object) -> Object:
+    metadata = thing["metadata"]
+    return {"apiVersion": thing["apiVersion"], "kind": thing["kind"], "name": metadata["name"], "uid": metadata["uid"]}
 
 
 def _ready(pods: list[Object]) -> int:

@@ -502,6 +502,7 @@ export interface PodSeen {
   name: string;
   ready: boolean;
   state: string;
+  newest: boolean | null;
   reason: string | null;
   restarts: number;
   node: string | null;

@@ -142,11 +142,12 @@ class InstallationRef(Wire):
 
 
 class PodSeen(Wire):
-    """A pod as its cluster sees it. `reason` says why it is not ready."""
+    """A pod as its cluster sees it. `reason` says why it is not ready; `newest` is None where nobody may tell."""
 
     name: str
     ready: bool
     state: str
+    newest: bool | None = None
     reason: str | None = None
     restarts: int = 0
     node: str | None = None

@@ -40,11 +40,20 @@ def look(cluster: Cluster, ref: InstallationRef) -> Installed:
     pods = [pod for pod in pods_of(cluster, ref) if not _is_over(pod)]
     ill = [pod for pod in pods if not rollout.pod_seen(pod).ready]
     events = _warnings(cluster, ref.namespace) if ill else {}
-    return rollout.installed(ref, deployment, pods, scaler=_scaler(cluster, ref), events=events)
+    sets = _replica_sets(cluster, ref) if ill else []
+    scaler = _scaler(cluster, ref)
+    return rollout.installed(ref, deployment, pods, scaler=scaler, events=events, replica_sets=sets)
 
 
 def pods_of(cluster: Cluster, ref: InstallationRef) -> list[Object]:
     return cluster.all_("Pod", ref.namespace, labels={APP_LABEL: APP, INSTANCE_LABEL: ref.name})
+
+
+def _replica_sets(cluster: Cluster, ref: InstallationRef) -> list[Object]:
+    """By which old pods are told from new ones; none for who may not look at them."""
+    with suppress(Forbidden):
+        return cluster.all_("ReplicaSet", ref.namespace, labels={APP_LABEL: APP, INSTANCE_LABEL: ref.name})
+    return []
 
 
 def _is_over(pod: Object) -> bool:
@@ -105,8 +114,8 @@ class _Told:
         if (line := progress(seen)) != self._line:
             self._line = line
             self._say(line)
-        causes = [*seen.problems, *(f"{pod.name}: {pod.reason}" for pod in seen.pods if pod.reason)]
-        for cause in causes:
+        ill = [pod for pod in seen.pods if pod.reason and pod.newest is not False]
+        for cause in [*seen.problems, *(f"{pod.name}: {pod.reason}" for pod in ill)]:
             if cause not in self._causes:
                 self._causes.add(cause)
                 self._say(f"  {cause}")
@@ -116,7 +125,7 @@ def why(cluster: Cluster, seen: Installed, otherwise: str = "") -> str:
     """What keeps an installation from being ready; with the last words of a pod that crashes."""
     causes = list(seen.problems)
     for pod in seen.pods:
-        if pod.ready or pod.reason is None or pod.state == "Terminating":
+        if pod.ready or pod.reason is None or pod.newest is False:
             continue
         causes.append(f"{pod.name}: {pod.reason}")
         if crashed(pod):

@@ -15,6 +15,7 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 _HOPELESS = ("InvalidImageName", "ErrImageNeverPull")
 """What no waiting mends."""
 _CRASHES_ENOUGH = 2
+_REVISION, _HASH = "deployment.kubernetes.io/revision", "pod-template-hash"
 _BEGINNING = (None, "ContainerCreating", "PodInitializing")
 """What a container waits for that is about to start, or has; it says less than its events."""
 
@@ -26,13 +27,16 @@ def installed(
     *,
     scaler: Object | None = None,
     events: Mapping[str, Sequence[Object]] | None = None,
+    replica_sets: Iterable[Object] = (),
 ) -> Installed:
     """What can be said of an installation; `events` are those of pods, by their names."""
     if deployment is None:
         return Installed(ref=ref, there=False)
     spec, status = part(deployment, "spec"), part(deployment, "status")
     wanted, updated = spec.get("replicas", 1), status.get("updatedReplicas", 0)
-    seen = tuple(sorted((pod_seen(pod, (events or {}).get(name_of(pod), ())) for pod in pods), key=_order))
+    newest = _newest(deployment, replica_sets)
+    told = (pod_seen(pod, (events or {}).get(name_of(pod), ()), newest) for pod in pods)
+    seen = tuple(sorted(told, key=_order))
     ready = status.get("readyReplicas", 0)
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     least = _least(scaler)
@@ -82,8 +86,15 @@ def _failures(deployment: Object) -> Iterable[str]:
             yield condition.get("message") or condition.get("reason") or condition["type"]
 
 
-def pod_seen(pod: Object, events: Sequence[Object] = ()) -> PodSeen:
-    """A pod, and why it is not ready; `events` are the pod's own."""
+def _newest(deployment: Object, replica_sets: Iterable[Object]) -> str | None:
+    """The hash by which the pods of the newest version are labelled."""
+    revision = part(deployment, "metadata", "annotations").get(_REVISION)
+    found = [one for one in replica_sets if part(one, "metadata", "annotations").get(_REVISION) == revision]
+    return part(found[0], "metadata", "labels").get(_HASH) if revision and found else None
+
+
+def pod_seen(pod: Object, events: Sequence[Object] = (), newest: str | None = None) -> PodSeen:
+    """A pod, and why it is not ready; `events` are the pod's own, `newest` is the hash of the newest version."""
     state = worker_of(entries(pod, "status", "containerStatuses"))
     going = "deletionTimestamp" in pod["metadata"]
     ready = holds(pod, "Ready") and not going
@@ -91,6 +102,7 @@ def pod_seen(pod: Object, events: Sequence[Object] = ()) -> PodSeen:
     return PodSeen(
         name=name_of(pod),
         ready=ready,
+        newest=None if newest is None else part(pod, "metadata", "labels").get(_HASH) == newest,
         state="Terminating" if going else part(pod, "status").get("phase", "Pending"),
         reason=None if ready or going else _why(pod, state, events),
         restarts=state.get("restartCount", 0),
@@ -136,8 +148,10 @@ def _last_time(event: Object) -> str:
 
 
 def hopeless(pod: PodSeen) -> bool:
-    """Whether waiting for a pod is of no use: its image cannot be, or its worker ends whenever it is started."""
+    """Whether waiting for a pod is of no use: its image cannot be had, or its worker ends whenever it is started."""
     reason = pod.reason or ""
+    if pod.newest is False:
+        return False  # it is about to be replaced
     return reason.startswith(_HOPELESS) or (reason.startswith("it crashes") and pod.restarts >= _CRASHES_ENOUGH)
 
 

@@ -142,6 +142,23 @@ def test_what_no_waiting_mends() -> None:
         assert rollout.hopeless(rollout.pod_seen(pod)) is hopeless
 
 
+def test_pods_that_are_about_to_be_replaced_are_no_reason_to_give_up() -> None:
+    def of(version: str, **metadata: Any) -> Object:
+        return {"metadata": {"labels": {"pod-template-hash": version}, **metadata}}
+
+    revision = "deployment.kubernetes.io/revision"
+    sets = [of("a", annotations={revision: "1"}), of("b", annotations={revision: "2"})]
+    crashes = a_pod(PLACED, state=waiting("CrashLoopBackOff"), last={"terminated": {"exitCode": 1}}, restarts=9)
+    deployment = a_deployment()
+    deployment["metadata"]["annotations"] = {revision: "2"}
+    for version, newest in (("a", False), ("b", True)):
+        crashes["metadata"]["labels"] = {"pod-template-hash": version}
+        (seen,) = rollout.installed(REF, deployment, [crashes], replica_sets=sets).pods
+        assert (seen.newest, rollout.hopeless(seen)) == (newest, newest)
+    (seen,) = rollout.installed(REF, deployment, [crashes]).pods
+    assert (seen.newest, rollout.hopeless(seen)) == (None, True)
+
+
 def test_one_that_is_not_there() -> None:
     seen = rollout.installed(REF, None, ())
     assert (seen.there, seen.settled, seen.ready) == (False, False, 0)

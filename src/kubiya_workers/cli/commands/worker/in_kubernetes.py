@@ -106,7 +106,7 @@ def refuse(paths: Paths, queue: str, verb: str) -> None:
 def why(seen: Installed) -> str | None:
     """Why none of an installation's workers runs; None when one does."""
     if not seen.there:
-        return f"its installation {seen.ref.name} in {seen.ref.namespace} was removed"
+        return f"there is no {seen.ref.name} in {seen.ref.namespace}"
     if seen.ready:
         return None
     if seen.wanted == 0:
@@ -123,7 +123,7 @@ def described(seen: Installed | None) -> Fields:
         f"{seen.ref.name} in {seen.ref.namespace}" + (f" ({seen.ref.context})" if seen.ref.context else ""),
     )
     if not seen.there:
-        yield "State", "removed"
+        yield "State", "not there"
         return
     yield "Pods", pods_of(seen)
     yield "Autoscaler", seen.autoscaler
