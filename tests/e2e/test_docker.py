@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from kubiya_workers.contracts.errors import NotFound
@@ -21,9 +22,10 @@ from kubiya_workers.launchers.docker import single
 from kubiya_workers.launchers.docker.spec import IMAGE, ContainerWorker
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 from tests import registry
+from tests.cluster import pods
 from tests.dockerd import CONTROL_PLANE, Docker, base, running, why_not
 
-from .installation import Installation, kill, lines
+from .installation import Installation, kill, lines, ports_of_its_own
 from .machine import KUBIYA, Machine, until
 
 REASON = why_not()
@@ -389,3 +391,55 @@ def on_terminal(machine: Machine, *words: str) -> str:
         assert command.wait(60) != 0
     os.close(ours)
     return shown.decode()
+
+
+# --- pods, as the manifests have them
+
+
+def pod_completes(installation: Installation) -> None:
+    execution = installation.submit("Say hello.", execution_environment={})
+    assert installation.ended(execution)["response"] == "Hello from a pod."
+    installation.assert_the_log_is_whole(execution)
+
+
+def test_our_pod_serves_as_a_user_that_nobody_knows_and_writes_only_where_it_may(
+    served: Callable[..., Installation], docker: Docker
+) -> None:
+    installation = served("Hello from a pod.")
+    health, metrics = ports_of_its_own().values()
+    instead = {
+        "CONTROL_PLANE_URL": installation.url,
+        "KUBIYA_API_KEY": installation.key,
+        "QUEUE_ID": "q",
+        # The pod's network is its own; here it is this machine's.
+        "KUBIYA_HEALTH_ADDR": f"127.0.0.1:{health}",
+        "METRICS_PORT": metrics,
+    }
+    worker = pods.run(docker, pods.OURS, instead, user=pods.SOMEBODY)
+    probes = {name: worker[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
+    until(lambda: pods.answers(health, probes["startup"]), f"it is alive: {docker.run('logs', 'pod')}", 60)
+    until(lambda: pods.answers(health, probes["readiness"]), f"it takes work: {docker.run('logs', 'pod')}", 60)
+    assert pods.answers(health, probes["liveness"])
+    assert f"{pods.SOMEBODY}" in docker.run("exec", "pod", "id", "-u")
+    assert "kubiya_" in httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
+    report = httpx.get(f"http://127.0.0.1:{health}/status").json()
+    assert (report["hostname"], report["memory_limit"]) == ("kubiya-worker-7d9f-abcde", 2 * 1024**3)
+    pod_completes(installation)
+    docker.run("stop", "--time=45", "pod")
+    assert inspect(docker, "pod")["State"]["ExitCode"] == 0, docker.run("logs", "pod")
+
+
+def test_the_manuals_pod_is_healthy_by_its_own_probes(served: Callable[..., Installation], docker: Docker) -> None:
+    installation = served("Hello from a pod.")
+    instead = {"CONTROL_PLANE_URL": installation.url, "KUBIYA_API_KEY": installation.key, "QUEUE_ID": "q"}
+    worker = pods.run(docker, pods.MANUAL, instead)
+
+    def probe(name: str) -> Callable[[], str]:
+        return lambda: docker.run("exec", "pod", *worker[f"{name}Probe"]["exec"]["command"], check=False)
+
+    until(probe("readiness"), "its process is there", 60)
+    until(lambda: "] Ready" in docker.run("logs", "pod"), "it polls", 60)
+    assert probe("liveness")().split()[0].isdecimal()
+    pod_completes(installation)
+    docker.run("stop", "--time=45", "pod")
+    assert inspect(docker, "pod")["State"]["ExitCode"] == 0, docker.run("logs", "pod")

@@ -40,7 +40,7 @@ def obtain(docker: Docker, image: str, pull: Pull, progress: Progress, fetched: 
         Invalid: its user cannot be given a private file.
     """
     user = docker.user_of(image)
-    if _is_ours_alone(image):
+    if is_ours_alone(image):
         if user is None:
             raise _missing(image, "it is made on this machine, and never pulled")
     elif pull is Pull.ALWAYS or (user is None and pull is Pull.MISSING):
@@ -51,7 +51,7 @@ def obtain(docker: Docker, image: str, pull: Pull, progress: Progress, fetched: 
     return _number(image, user)
 
 
-def _is_ours_alone(image: str) -> bool:
+def is_ours_alone(image: str) -> bool:
     """Whether it has the name of the image that `make image` makes: in a registry that name would be somebody's."""
     return image.rpartition(":")[0] == IMAGE.rpartition(":")[0]
 
