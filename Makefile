@@ -1,4 +1,4 @@
-.PHONY: run test check setup dist image bench docs screenshots lock format clean
+.PHONY: run test check setup dist image bench docs manifests screenshots lock format clean
 
 KUBIYA := .venv/bin/kubiya
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -34,12 +34,15 @@ bench: setup ## The budgets of the design, beside bare Temporal, in one run
 docs: setup ## The manual, from the commands and settings themselves
 	.venv/bin/python scripts/manual.py
 
+manifests: setup ## deploy/kubernetes: the manifests and the Helm chart, from what an installation is
+	.venv/bin/python scripts/manifests.py
+
 screenshots: setup ## Pictures of every page of the web interface, from a real installation
 	.venv/bin/python -m tests.ui.screenshots docs/pictures
 
 lock: ## Pin every dependency with its hashes
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --upgrade \
-	  --extra server --extra docker --group dev pyproject.toml --output-file requirements.lock
+	  --extra server --extra docker --extra kubernetes --group dev pyproject.toml --output-file requirements.lock
 	.venv/bin/python -c 'from kubiya_workers.launchers.litellm.install import WANTED; print(*WANTED, sep="\\n")' | \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	  - --output-file src/kubiya_workers/launchers/litellm/requirements.txt

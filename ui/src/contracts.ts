@@ -93,6 +93,13 @@ export interface CallReport {
   models: readonly ModelCalls[];
 }
 
+export interface Changed {
+  kind: string;
+  name: string;
+  change: "created" | "configured" | "unchanged" | "deleted";
+  fields: readonly string[];
+}
+
 export interface Check {
   name: string;
   state: "ok" | "failed";
@@ -294,6 +301,29 @@ export interface HistoryComplete {
   timestamp: string;
 }
 
+export interface InstallationRef {
+  name: string;
+  namespace: string;
+  queue: string;
+  kubeconfig: string;
+  context: string;
+}
+
+export interface Installed {
+  ref: InstallationRef;
+  there: boolean;
+  settled: boolean;
+  wanted: number;
+  updated: number;
+  ready: number;
+  image: string | null;
+  autoscaler: string | null;
+  least: number;
+  pods: readonly PodSeen[];
+  problems: readonly string[];
+  changes: readonly Changed[];
+}
+
 export interface Limits {
   max_model_calls: number | null;
   max_tool_calls: number | null;
@@ -482,6 +512,17 @@ export interface Pause {
   note: string | null;
   since: string;
   until: string | null;
+}
+
+export interface PodSeen {
+  name: string;
+  ready: boolean;
+  state: string;
+  newest: boolean | null;
+  reason: string | null;
+  restarts: number;
+  node: string | null;
+  started_at: string | null;
 }
 
 export interface PoolWorker {
@@ -690,6 +731,7 @@ export interface Seen {
   running: boolean;
   why: string | null;
   container: Container | null;
+  installed: Installed | null;
   record: Record | null;
   report: WorkerReport | null;
   pause: Pause | null;
@@ -913,7 +955,7 @@ export interface WorkerReport {
 
 export type WorkerStatus = "active" | "paused" | "draining" | "lost" | "disconnected" | "crash_looping";
 
-export type WorkerType = "local" | "daemon" | "docker" | "remote";
+export type WorkerType = "local" | "daemon" | "docker" | "kubernetes" | "remote";
 
 export interface ConsoleSession {
   csrf: string;

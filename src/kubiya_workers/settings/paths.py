@@ -142,6 +142,10 @@ class Paths:
         """Which container has the queue's worker: `contracts.pool.ContainerRef`."""
         return self.upkeep(queue) / "container.json"
 
+    def worker_installation(self, queue: str) -> Path:
+        """Where in a cluster the queue's workers were installed from here: `contracts.pool.InstallationRef`."""
+        return self.upkeep(queue) / "installation.json"
+
     def pause(self, queue: str) -> Path:
         """There while the worker of this queue is to take nothing: `contracts.pool.Pause`."""
         return self.upkeep(queue) / "pause.json"
