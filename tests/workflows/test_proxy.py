@@ -15,6 +15,7 @@ from kubiya_workers.settings.proxies import Proxies
 from kubiya_workers.settings.server import TemporalSettings
 from kubiya_workers.settings.source import BadSetting, Source
 from kubiya_workers.worker.connection import connect
+from kubiya_workers.worker.passage import way_to_temporal
 from tests.loopback import listening
 
 BEYOND = "temporal.example:7233"
@@ -83,8 +84,9 @@ def registered(host: str) -> Registered:
 
 async def poll_through(host: str, **environ: str) -> None:
     settings = TemporalSettings(proxies=Proxies.of(Source(environ)))
-    connection = await connect(registered(host), settings, pydantic_data_converter, identity="w")
-    assert await connection.is_polling() is False
+    async with way_to_temporal(registered(host), settings.proxies) as through:
+        connection = await connect(registered(host), settings, pydantic_data_converter, identity="w", through=through)
+        assert await connection.is_polling() is False
 
 
 async def test_temporal_is_reached_through_the_proxy(temporal_address: str) -> None:

@@ -6,7 +6,6 @@ They are ended in reverse order. This is the one place that knows both the contr
 """
 
 import functools
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,28 +28,30 @@ from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.gateway.config import upstreams_of
-from kubiya_workers.launchers.serving.server import address, served
+from kubiya_workers.launchers.ports import LOOPBACK
+from kubiya_workers.launchers.serving.server import Door, address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
-from .lifetime import Temporal
+from .lifetime import Entrance, Temporal
 from .meter import CallMeter
 
 
 @dataclass(frozen=True)
 class Running:
-    """Where the control plane answers, and the admin key if this start made it."""
+    """Where the control plane answers, and the admin key if this start made it. With TLS, `url` is on loopback."""
 
     url: str
+    tls_url: str
     temporal: str
     first_key: str | None = field(repr=False)
 
 
 @asynccontextmanager
 async def control_plane(
-    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, listener: socket.socket
+    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, entrance: Entrance
 ) -> AsyncGenerator[Running, None]:
-    """A control plane that serves on `listener` for as long as the context lasts.
+    """A control plane that serves at `entrance` for as long as the context lasts.
 
     Raises:
         Refusal, BadSetting: a part cannot be had; the reason names it.
@@ -87,17 +88,33 @@ async def control_plane(
             database=database,
             log=log,
             engine=engine,
-            temporal=_for_workers(reached),
+            temporal=_for_workers(reached, embedded=temporal.address is not None),
             objects=objects,
             models=gateway.catalogue,
             auth=auth,
             metrics=metrics,
+            tls=entrance.certificate.check if entrance.certificate else None,
         )
         meter = CallMeter(Budgets(database), gateway.catalogue)
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
-        await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
-        yield Running(address(settings.host, listener), reached.host or "", first.created)
+        doors = served(app, *_doors(entrance), before_stop=log.hub.close, websockets=True)
+        await stack.enter_async_context(doors)
+        yield Running(*_addresses(settings.host, entrance), reached.host or "", first.created)
+
+
+def _doors(entrance: Entrance) -> list[Door]:
+    if entrance.certificate is None or entrance.local is None:
+        return [Door(entrance.listener)]
+    return [Door(entrance.listener, entrance.certificate.context), Door(entrance.local)]
+
+
+def _addresses(host: str, entrance: Entrance) -> tuple[str, str]:
+    """For this machine, and, where TLS is spoken, for everybody."""
+    if entrance.certificate is None or entrance.local is None:
+        return address(host, entrance.listener), ""
+    named = address(entrance.certificate.name or host, entrance.listener, scheme="https")
+    return address(LOOPBACK, entrance.local), named
 
 
 def _collector() -> Collector:
@@ -111,6 +128,6 @@ async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSe
     return settings if temporal.address is None else replace(settings, host=await temporal.address)
 
 
-def _for_workers(settings: TemporalSettings) -> TemporalAddress:
+def _for_workers(settings: TemporalSettings, *, embedded: bool) -> TemporalAddress:
     assert settings.host is not None  # known since it was reached
-    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls)
+    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls, embedded)

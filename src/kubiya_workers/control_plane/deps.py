@@ -1,11 +1,13 @@
 """The parts of a running control plane, and how a route gets at them and at its caller."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 
 from kubiya_workers.contracts.errors import Forbidden
+from kubiya_workers.contracts.health import Check
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.settings.server import ServerSettings
 
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TemporalAddress:
-    """What a worker is told of Temporal. `api_key` is the one configured for workers, never the server's own."""
+    """What a worker is told of Temporal. `api_key` is the one configured for workers, never the server's own.
+
+    `embedded`: it is a child of this process, and `host` is this machine's loopback.
+    """
 
     host: str
     namespace: str = "default"
     api_key: str | None = field(default=None, repr=False)
     tls: bool = False
+    embedded: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class ControlPlane:
     models: Models
     auth: Auth
     metrics: Metrics = field(default_factory=Metrics)
+    tls: Callable[[], Check] | None = None
+    """How its certificate stands; None where it serves no TLS itself."""
 
 
 async def _plane(request: Request) -> ControlPlane:

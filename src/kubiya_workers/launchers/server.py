@@ -170,7 +170,7 @@ async def _endpoint(settings: ClientSettings, report: StartReport) -> Endpoint:
     assert report.state is not None  # a start that failed was raised
     started = report.code == STARTED
     key = await _key(settings, report.state.url, started)
-    return Endpoint(report.state.url, key, started, report.first_key)
+    return Endpoint(report.state.url, key, started, report.first_key, report.state.tls_url)
 
 
 async def _key(settings: ClientSettings, url: str, started: bool) -> str:

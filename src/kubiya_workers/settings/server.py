@@ -1,5 +1,7 @@
 """What a control plane is built with."""
 
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,6 +133,35 @@ class TraceSettings:
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """Paths of the certificate (PEM, with its chain) and the key that the control plane serves https with."""
+
+    certificate: str
+    key: str
+
+    @classmethod
+    def of(cls, source: Source, certificate: str | None = None, key: str | None = None) -> "TlsFiles | None":
+        """None where there is no certificate: then it serves http.
+
+        Raises:
+            BadSetting: one of them is missing.
+        """
+        certificate, key = source.get(v.TLS_CERT, certificate), source.get(v.TLS_KEY, key)
+        if bool(certificate) != bool(key):
+            raise BadSetting(
+                f"--tls-cert and --tls-key ({v.TLS_CERT.name}, {v.TLS_KEY.name}) go together: one is missing"
+            )
+        return cls(str(Path(certificate).expanduser()), str(Path(key).expanduser())) if certificate else None
+
+    @property
+    def key_is_open(self) -> bool:
+        """Whether every user may read the key. That is told and not refused: mounted secrets mostly are so."""
+        with suppress(OSError):
+            return bool(Path(self.key).stat().st_mode & stat.S_IROTH)
+        return False
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """The control plane of one machine or of a company. `database_url` is None for SQLite in the home."""
 
@@ -143,13 +174,21 @@ class ServerSettings:
     gateway: GatewaySettings
     accepted_key: str | None = field(repr=False)
     """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
+    tls: TlsFiles | None = None
     traces: TraceSettings = field(default_factory=TraceSettings)
     log_level: str = "INFO"
     log_format: str = "text"
 
     @classmethod
     def of(
-        cls, source: Source, *, host: str | None = None, port: int | None = None, llm_config: str | None = None
+        cls,
+        source: Source,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        llm_config: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
     ) -> "ServerSettings":
         return cls(
             paths=Paths.of(source),
@@ -160,6 +199,7 @@ class ServerSettings:
             temporal_port=source.get(v.TEMPORAL_PORT),
             gateway=GatewaySettings.of(source, config=llm_config),
             accepted_key=source.get(v.API_KEY) or None,
+            tls=TlsFiles.of(source, tls_cert, tls_key),
             traces=TraceSettings.of(source),
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),

@@ -75,6 +75,15 @@ HTTPS_PROXY = Variable(
 )
 ALL_PROXY = Variable("ALL_PROXY", "A proxy for addresses that the two before leave out.", "", proxy, secret=True)
 NO_PROXY = Variable("NO_PROXY", "Hosts, separated by commas, that are reached without a proxy.", "", text)
+SSL_CERT_FILE = Variable(
+    "SSL_CERT_FILE", "Certificate authorities (PEM) to trust.", "", text, shown_default="the system's"
+)
+SSL_CERT_DIR = Variable(
+    "SSL_CERT_DIR", "A directory of them, as `openssl rehash` makes it.", "", text, shown_default="the system's"
+)
+REQUESTS_CA_BUNDLE = Variable(
+    "REQUESTS_CA_BUNDLE", "The same as SSL_CERT_FILE or SSL_CERT_DIR, which win over it.", "", text
+)
 ENABLE_LOCAL_PROXY = Variable("KUBIYA_ENABLE_LOCAL_PROXY", "Run a LiteLLM beside the worker.", False, flag)
 PROXY_CONFIG_FILE = Variable("KUBIYA_PROXY_CONFIG_FILE", "The configuration of that LiteLLM: YAML or JSON.", "", text)
 PROXY_CONFIG_JSON = Variable("KUBIYA_PROXY_CONFIG_JSON", "The same, as text.", "", text, secret=True)
@@ -106,6 +115,10 @@ SKIP_MODEL_VALIDATION = Variable(
 
 SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
 SERVER_PORT = Variable("KUBIYA_SERVER_PORT", "The port the control plane listens on.", 7466, whole(0, 65_535))
+TLS_CERT = Variable(
+    "KUBIYA_TLS_CERT", "The control plane's certificate (PEM, with its chain): it serves https then.", "", text
+)
+TLS_KEY = Variable("KUBIYA_TLS_KEY", "The key of that certificate (PEM), not encrypted.", "", text)
 DATABASE_URL = Variable(
     "DATABASE_URL",
     "PostgreSQL to store in (postgresql://user@host/name).",
@@ -203,6 +216,9 @@ ALL: tuple[AnyVariable, ...] = (
     HTTPS_PROXY,
     ALL_PROXY,
     NO_PROXY,
+    SSL_CERT_FILE,
+    SSL_CERT_DIR,
+    REQUESTS_CA_BUNDLE,
     ENABLE_LOCAL_PROXY,
     PROXY_CONFIG_FILE,
     PROXY_CONFIG_JSON,
@@ -220,6 +236,8 @@ ALL: tuple[AnyVariable, ...] = (
     SKIP_MODEL_VALIDATION,
     SERVER_HOST,
     SERVER_PORT,
+    TLS_CERT,
+    TLS_KEY,
     DATABASE_URL,
     TEMPORAL_HOST,
     TEMPORAL_NAMESPACE,

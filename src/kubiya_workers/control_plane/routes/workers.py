@@ -22,8 +22,9 @@ async def register(
     if asked.model:
         await models.check(plane.models, asked.model)
     enrolled = await workers.register(plane.database, caller, ref, asked)
-    # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere.
-    return _registered(plane, enrolled, str(request.base_url).rstrip("/"))
+    # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere. It
+    # says which: behind a proxy that speaks TLS we would take it to be http.
+    return _registered(plane, enrolled, (asked.control_plane_url or str(request.base_url)).rstrip("/"))
 
 
 @router.post("/worker-queues/{ref}/crashes", status_code=204)
@@ -61,6 +62,7 @@ def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered
         temporal_host=temporal.host,
         temporal_api_key=temporal.api_key,
         temporal_tls=temporal.tls,
+        temporal_tunnel=temporal.embedded,
         control_plane_url=url,
         heartbeat_interval=enrolled.heartbeat_interval,
         litellm_api_url=url,

@@ -1,0 +1,107 @@
+"""A worker on another host: TLS by an authority of the company's own, a key of its queue, and a link that breaks."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubiya_workers.testing import Reply, ScriptedModel, tool
+from tests.authority import Authority
+from tests.namespaces import Hosts, two_hosts
+
+from .installation import Installation, lines
+from .machine import Machine, Spawned, until
+
+CUT_S = 60
+WORDS = " ".join(f"word{number}" for number in range(3000))
+SCRIPT = {
+    "tool": [
+        tool("shell", {"command": "echo first >> tool.txt"}),
+        tool("shell", {"command": "echo begun >> tool.txt; sleep 301; echo ended >> tool.txt"}),
+        "The tool was lost.",
+    ],
+    "stream": [
+        tool("shell", {"command": "echo once >> stream.txt"}),
+        (Reply(WORDS, tokens_per_s=20), "The whole answer."),
+    ],
+}
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    try:
+        there = two_hosts()
+        made = there.__enter__()
+    except RuntimeError as reason:
+        pytest.skip(str(reason))
+    try:
+        with made.near.inside():
+            yield made
+    finally:
+        there.__exit__(None, None, None)
+
+
+@pytest.fixture
+def near(hosts: Hosts, installation: Installation, tmp_path: Path) -> Iterator[Installation]:
+    """The control plane's host, where the test itself is, too."""
+    certificate, key = Authority(tmp_path).issue(hosts.near.address)
+    with ScriptedModel(SCRIPT) as model:
+        installation.environ = {
+            "KUBIYA_SERVER_HOST": "0.0.0.0",
+            "KUBIYA_TLS_CERT": str(certificate),
+            "KUBIYA_TLS_KEY": str(key),
+        }
+        installation.serve(model.url)
+        yield installation
+
+
+@pytest.fixture
+def far(hosts: Hosts, near: Installation, tmp_path: Path) -> Iterator[Spawned]:
+    """The worker, as it is started on its own host."""
+    queue = near.queue("far", heartbeat_interval=15)
+    made = near.call("POST", "/keys", json={"name": "far", "scope": "worker", "queue_id": queue})
+    environ = {
+        "CONTROL_PLANE_URL": f"https://{hosts.near.address}:{near.ports['KUBIYA_SERVER_PORT']}",
+        "KUBIYA_API_KEY": made.json()["key"],
+        "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
+        "HEARTBEAT_INTERVAL": "15",
+    }
+    machine = Machine(tmp_path / "far", environ)
+    try:
+        with hosts.far.inside():
+            worker = machine.spawn("worker", "start", "--queue-id=far", "--type=local")
+            started = worker.__enter__()
+        started.until_said("] Ready", 60)
+        yield started
+        worker.__exit__(None, None, None)
+    finally:
+        machine.kill_everything()
+
+
+def test_the_link_breaks_for_a_minute_in_the_middle_of_runs(hosts: Hosts, near: Installation, far: Spawned) -> None:
+    work = near.machine.work
+    in_tool, in_stream = (near.submit(f"the {what}", queue="far") for what in ("tool", "stream"))
+    until(lambda: "begun" in lines(work / "tool.txt"), f"the slow tool runs: {far.said()}")
+    with near.reading(in_stream) as events:
+        next(event for event in events if event.type == "message_chunk" and "word9" in event.fields["content"])
+
+    hosts.cut()
+    time.sleep(CUT_S)
+    for run in (in_tool, in_stream):
+        assert near.execution(run)["status"] == "running"
+    hosts.mend()
+
+    ended = near.ended(in_tool, 120)
+    assert (ended["status"], ended["response"]) == ("completed", "The tool was lost."), far.said()
+    assert lines(work / "tool.txt") == ["first", "begun"]
+    outcomes = [e.fields["outcome"] for e in near.assert_the_log_is_whole(in_tool) if e.type == "tool_completed"]
+    assert outcomes == ["success", "unknown"]
+
+    ended = near.ended(in_stream, 120)
+    assert (ended["status"], ended["response"]) == ("completed", "The whole answer."), far.said()
+    assert lines(work / "stream.txt") == ["once"]
+    answers = [e for e in near.assert_the_log_is_whole(in_stream) if e.type == "message" and e.step == 3]
+    assert [e.attempt > 1 for e in answers] == [True]
+    assert far.end(signal.SIGTERM) == 0
