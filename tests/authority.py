@@ -1,9 +1,11 @@
 """A certificate authority of a test's own, as a company has one."""
 
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 
 class Authority:
@@ -14,6 +16,20 @@ class Authority:
         self._authority = trustme.CA(organization_name=name)
         self.bundle = directory / f"{name}.pem"
         self._authority.cert_pem.write_to_path(self.bundle)
+
+    @staticmethod
+    def encrypt(key: Path) -> None:
+        """So that it needs a passphrase."""
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+        encryption = serialization.BestAvailableEncryption(b"secret")
+        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        key.write_bytes(loaded.private_bytes(pem, pkcs8, encryption))
+
+    @property
+    def hash(self) -> str:
+        """What OpenSSL looks for in a directory, as `openssl rehash` names its links."""
+        command = ["openssl", "x509", "-noout", "-hash", "-in", self.bundle]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def issue(
         self,

@@ -73,6 +73,8 @@ async def control_plane(
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
+        stack.push_async_callback(auth.uses.close)
+        await auth.uses.start()
         recall = functools.partial(recall_default, database, gateway.catalogue)
         await recall()
         reconciler = Reconciler(database, executions, engine, auth, also=recall)

@@ -39,6 +39,8 @@ class Key(Wire):
     max_cost_usd: float | None = None
     """US dollars that model calls of its runs may cost in a `budget_period`; None is no limit."""
     budget_period: BudgetPeriod | None = None
+    last_used_at: Timestamp | None = None
+    """To within a minute; None for one that was never used."""
 
 
 class ListedKey(Key):

@@ -60,6 +60,15 @@ async def _plane(request: Request) -> ControlPlane:
 Plane = Annotated[ControlPlane, Depends(_plane)]
 
 
+def reached_at(request: Request) -> str:
+    """The address by which this caller reached us, also through a proxy that speaks TLS. For its own use alone: it is
+    the caller's word."""
+    url = request.base_url
+    if request.headers.get("x-forwarded-proto") == "https":
+        url = url.replace(scheme="https")
+    return str(url).rstrip("/")
+
+
 async def _caller(request: Request, plane: Plane) -> Caller:
     return await plane.auth.authenticate(request.headers.get("authorization"))
 

@@ -12,6 +12,7 @@ from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound, Unavail
 from kubiya_workers.contracts.ids import KeyId, new_id
 from kubiya_workers.contracts.keys import BudgetPeriod, CreatedKey, Key, ListedKey, NewKey, Scope
 from kubiya_workers.control_plane.auth import Auth, digest, new_key, shown_prefix
+from kubiya_workers.control_plane.key_uses import KeyUses
 from kubiya_workers.control_plane.store import keys as store
 from kubiya_workers.control_plane.store import queues as queue_store
 from kubiya_workers.control_plane.store.database import Database
@@ -32,11 +33,11 @@ class FirstKeys:
     """The key of the server's environment is known and was revoked: it stays so."""
 
 
-async def list_(database: Database, *, skip: int, limit: int) -> Sequence[ListedKey]:
+async def list_(database: Database, uses: KeyUses, *, skip: int, limit: int) -> Sequence[ListedKey]:
     """Newest first; revoked ones too."""
     async with database.reading() as connection:
         found = await store.list_(connection, skip=skip, limit=limit)
-        return [await with_spending(connection, key) for key in found]
+        return [await with_spending(connection, uses.brought_up_to_date(key)) for key in found]
 
 
 async def create(database: Database, new: NewKey) -> CreatedKey:
