@@ -297,12 +297,13 @@ def test_a_container_for_one_execution(
     monkeypatch.setenv("DOCKER_HOST", docker.address)
     installation.queue("once")
     worker = ContainerWorker(queue="once", url=installation.url, key=installation.key, name="kubiya-run-1")
-    made = single.start(worker, "test", print)
+    single.start(worker, "test", print)
+    made = worker.name
     assert single.ended(made) is None and single.left_by("test") == [made] and single.left_by("other") == []
     execution = installation.submit("go", queue="once")
     assert installation.ended(execution)["response"] == "Hello from within."
     until(lambda: single.ended(made) is not None, "it ends by itself")
-    assert single.ended(made) == 0
+    assert single.ended(made) == single.Over(0, "")
     assert single.remove(made) and not single.remove(made)
     with pytest.raises(NotFound):
         single.ended(made)

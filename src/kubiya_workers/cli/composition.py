@@ -16,6 +16,8 @@ from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
 from kubiya_workers.control_plane.metrics import Metrics
+from kubiya_workers.control_plane.on_demand.care import Parts
+from kubiya_workers.control_plane.on_demand.loop import OnDemand
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import streams
@@ -28,6 +30,9 @@ from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.gateway.config import upstreams_of
+from kubiya_workers.launchers import state
+from kubiya_workers.launchers.guard import Guard
+from kubiya_workers.launchers.on_demand.choice import provisioner
 from kubiya_workers.launchers.ports import LOOPBACK
 from kubiya_workers.launchers.serving.server import Door, address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
@@ -49,9 +54,9 @@ class Running:
 
 @asynccontextmanager
 async def control_plane(
-    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, entrance: Entrance
+    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, entrance: Entrance, guard: Guard
 ) -> AsyncGenerator[Running, None]:
-    """A control plane that serves at `entrance` for as long as the context lasts.
+    """A control plane that serves at `entrance` for as long as the context lasts; `guard` is this process's.
 
     Raises:
         Refusal, BadSetting: a part cannot be had; the reason names it.
@@ -84,7 +89,7 @@ async def control_plane(
             tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
             stack.push_async_callback(tracing.close)
             await tracing.start()
-            executions.on_end = tracing.wake
+            executions.on_end.append(tracing.wake)
         plane = ControlPlane(
             settings=settings,
             database=database,
@@ -102,7 +107,15 @@ async def control_plane(
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
         doors = served(app, *_doors(entrance), before_stop=log.hub.close, websockets=True)
         await stack.enter_async_context(doors)
-        yield Running(*_addresses(settings.host, entrance), reached.host or "", first.created)
+        url, tls_url = _addresses(settings.host, entrance)
+        if settings.on_demand.is_on:
+            # After HTTP, and so ended before it: workers that go hand back what they have.
+            on_demand = _on_demand(settings, guard, database, executions, auth, url)
+            stack.push_async_callback(on_demand.close)
+            executions.on_demand = on_demand.wake
+            executions.on_end.append(on_demand.wake)
+            await on_demand.start()
+        yield Running(url, tls_url, reached.host or "", first.created)
 
 
 def _doors(entrance: Entrance) -> list[Door]:
@@ -117,6 +130,15 @@ def _addresses(host: str, entrance: Entrance) -> tuple[str, str]:
         return address(host, entrance.listener), ""
     named = address(entrance.certificate.name or host, entrance.listener, scheme="https")
     return address(LOOPBACK, entrance.local), named
+
+
+def _on_demand(
+    settings: ServerSettings, guard: Guard, database: Database, executions: Executions, auth: Auth, url: str
+) -> OnDemand:
+    owner = state.instance(settings.paths)
+    made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
+    parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
+    return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
 
 
 def _collector() -> Collector:

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--llm-config", help="a LiteLLM configuration for the gateway; KUBIYA_LLM_CONFIG")
     parser.add_argument("--tls-cert", help="its certificate; KUBIYA_TLS_CERT, else it serves http")
     parser.add_argument("--tls-key", help="that certificate's key; KUBIYA_TLS_KEY")
+    parser.add_argument("--provisioner", help="what starts workers on demand; KUBIYA_PROVISIONER")
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
     return parser
@@ -83,6 +84,7 @@ def _start(options: argparse.Namespace) -> Start:
         llm_config=options.llm_config,
         tls_cert=options.tls_cert,
         tls_key=options.tls_key,
+        provisioner=options.provisioner,
     )
     state.prepare(settings.paths)
     exact = options.port is not None or bool(source.text_of(v.SERVER_PORT.name))
@@ -147,7 +149,7 @@ async def _serve(start: Start) -> None:
         models = await stack.enter_async_context(_models(settings, guard))
         from .composition import control_plane  # loaded while Temporal starts: this is most of our own start
 
-        running = await stack.enter_async_context(control_plane(settings, temporal, models, entrance))
+        running = await stack.enter_async_context(control_plane(settings, temporal, models, entrance, guard))
         lifetime.say_up(running.url, running.temporal, running.tls_url)
         stack.callback(state.clear, settings.paths)
         _announce(start, lifetime.state, running.first_key)

@@ -85,18 +85,20 @@ class ServerFlags:
     llm_config: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    provisioner: str | None = None
 
     @property
     def words(self) -> list[str]:
         files = {"--llm-config": self.llm_config, "--tls-cert": self.tls_cert, "--tls-key": self.tls_key}
         paths = {name: path.absolute() for name, path in files.items() if path is not None}
-        given: dict[str, object] = {"--host": self.host, "--port": self.port, **paths}
+        texts = {"--host": self.host, "--port": self.port, "--provisioner": self.provisioner}
+        given: dict[str, object] = {**texts, **paths}
         return [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 
 @dataclass(frozen=True)
 class LocalWorker:
-    """A worker process of this machine. `env` comes on top of the user's own environment."""
+    """A worker process of this machine. `env` comes on top of the user's own environment, or of what it `inherits`."""
 
     queue: str
     url: str
@@ -108,6 +110,8 @@ class LocalWorker:
     log: Path | None = None
     """Where it logs on when whoever read its output is gone."""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    inherits: Mapping[str, str] | None = field(default=None, repr=False)
+    """Instead of the whole environment of who starts it."""
     proxy_config: Path | None = None
     """The configuration of a LiteLLM of its own, checked; None where it uses the control plane's gateway."""
     models: ModelAccess | None = None

@@ -119,6 +119,26 @@ TLS_CERT = Variable(
     "KUBIYA_TLS_CERT", "The control plane's certificate (PEM, with its chain): it serves https then.", "", text
 )
 TLS_KEY = Variable("KUBIYA_TLS_KEY", "The key of that certificate (PEM), not encrypted.", "", text)
+PUBLIC_URL = Variable(
+    "KUBIYA_PUBLIC_URL",
+    "Where workers that this control plane starts in containers or pods reach it.",
+    "",
+    url,
+    shown_default="the address it listens on",
+)
+PROVISIONER = Variable(
+    "KUBIYA_PROVISIONER",
+    "What starts a worker for an execution when none is live.",
+    "",
+    choice("process", "docker", "kubernetes", "none"),
+    shown_default="process on loopback with the embedded Temporal, else none",
+)
+WARM_WORKERS = Variable(
+    "KUBIYA_WARM_WORKERS", "Workers on demand that are started before anybody asks.", 0, whole(0, 100)
+)
+MAX_PROVISIONED = Variable(
+    "KUBIYA_MAX_PROVISIONED", "Workers on demand at once; executions beyond them wait.", 8, whole(1, 1000)
+)
 DATABASE_URL = Variable(
     "DATABASE_URL",
     "PostgreSQL to store in (postgresql://user@host/name).",
@@ -238,6 +258,10 @@ ALL: tuple[AnyVariable, ...] = (
     SERVER_PORT,
     TLS_CERT,
     TLS_KEY,
+    PUBLIC_URL,
+    PROVISIONER,
+    WARM_WORKERS,
+    MAX_PROVISIONED,
     DATABASE_URL,
     TEMPORAL_HOST,
     TEMPORAL_NAMESPACE,

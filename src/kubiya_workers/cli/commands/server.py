@@ -52,6 +52,11 @@ def group() -> None:
     "--tls-cert", type=_FILE, help="Its certificate (PEM, with its chain): it serves https.  [KUBIYA_TLS_CERT]"
 )
 @click.option("--tls-key", type=_FILE, help="The key of that certificate (PEM).  [KUBIYA_TLS_KEY]")
+@click.option(
+    "--provisioner",
+    type=click.Choice(["process", "docker", "kubernetes", "none"]),
+    help="What starts a worker for an execution when none is live.  [default: KUBIYA_PROVISIONER]",
+)
 @output_option
 def start(
     output: Format,
@@ -61,6 +66,7 @@ def start(
     llm_config: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    provisioner: str | None,
 ) -> None:
     """Start it, and leave it running.
 
@@ -72,7 +78,7 @@ def start(
     kubiya server start --llm-config ./litellm_config.yaml
     kubiya server start --host 0.0.0.0 --tls-cert ./fullchain.pem --tls-key ./privkey.pem
     """
-    flags = ServerFlags(host, port, llm_config, tls_cert, tls_key)
+    flags = ServerFlags(host, port, llm_config, tls_cert, tls_key, provisioner)
     warnings = _warnings(Source.of_process(), flags)
     if foreground:
         from ..serve import main  # the control plane itself: the heaviest import there is

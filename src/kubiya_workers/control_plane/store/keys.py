@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kubiya_workers.contracts.ids import KeyId, WorkerId
+from kubiya_workers.contracts.ids import KeyId, QueueId, WorkerId
 from kubiya_workers.contracts.keys import Key, Scope
 
 from .errors import taken
@@ -69,6 +69,12 @@ async def note_uses(connection: AsyncConnection, uses: Mapping[KeyId, datetime])
     # In one order, so that two control planes that write at once do not wait for each other in a circle.
     rows = [{"used_key": used, "used_at": at} for used, at in sorted(uses.items())]
     await connection.execute(statement, rows)
+
+
+async def delete_of_queue(connection: AsyncConnection, queue_id: QueueId) -> Sequence[KeyId]:
+    """Delete what registers workers of a queue, and their tokens."""
+    deleted = await connection.execute(sa.delete(keys).where(keys.c.queue_id == queue_id).returning(keys.c.id))
+    return [KeyId(row[0]) for row in deleted]
 
 
 async def forget_revoked_tokens(connection: AsyncConnection, before: datetime) -> None:
