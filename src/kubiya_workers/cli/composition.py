@@ -6,7 +6,7 @@ They are ended in reverse order. This is the one place that knows both the contr
 """
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -86,10 +86,7 @@ async def control_plane(
         stack.push_async_callback(reconciler.close)
         await reconciler.start()
         if settings.traces.on:
-            tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
-            stack.push_async_callback(tracing.close)
-            await tracing.start()
-            executions.on_end.append(tracing.wake)
+            executions.on_end.append(await _traced(stack, settings, database, log))
         plane = ControlPlane(
             settings=settings,
             database=database,
@@ -139,6 +136,16 @@ def _on_demand(
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
     parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
     return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+
+
+async def _traced(
+    stack: AsyncExitStack, settings: ServerSettings, database: Database, log: EventLog
+) -> Callable[[], None]:
+    """Runs are sent as traces until the stack is unwound; what to call when one has ended."""
+    tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
+    stack.push_async_callback(tracing.close)
+    await tracing.start()
+    return tracing.wake
 
 
 def _collector() -> Collector:
