@@ -3,13 +3,15 @@
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from kubiya_workers.testing import Reply, ScriptedModel, tool
 from tests.authority import Authority
-from tests.namespaces import Hosts, two_hosts
+from tests.namespaces import Host, Hosts, two_hosts
+from tests.nginx import in_front
 
 from .installation import Installation, lines
 from .machine import Machine, Spawned, until
@@ -22,6 +24,7 @@ SCRIPT = {
         tool("shell", {"command": "echo begun >> tool.txt; sleep 301; echo ended >> tool.txt"}),
         "The tool was lost.",
     ],
+    "quick": [tool("shell", {"command": "echo quick"}), "It was quick."],
     "stream": [
         tool("shell", {"command": "echo once >> stream.txt"}),
         (Reply(WORDS, tokens_per_s=20), "The whole answer."),
@@ -44,43 +47,54 @@ def hosts() -> Iterator[Hosts]:
 
 
 @pytest.fixture
-def near(hosts: Hosts, installation: Installation, tmp_path: Path) -> Iterator[Installation]:
-    """The control plane's host, where the test itself is, too."""
-    certificate, key = Authority(tmp_path).issue(hosts.near.address)
+def near(hosts: Hosts, installation: Installation) -> Iterator[Installation]:
+    """The control plane's host, where the test itself is, too. Nothing is started yet but its model."""
     with ScriptedModel(SCRIPT) as model:
-        installation.environ = {
-            "KUBIYA_SERVER_HOST": "0.0.0.0",
-            "KUBIYA_TLS_CERT": str(certificate),
-            "KUBIYA_TLS_KEY": str(key),
-        }
-        installation.serve(model.url)
+        installation.environ = {"KUBIYA_LLM_BASE_URL": model.url, "KUBIYA_LLM_MODEL": "scripted"}
         yield installation
 
 
-@pytest.fixture
-def far(hosts: Hosts, near: Installation, tmp_path: Path) -> Iterator[Spawned]:
-    """The worker, as it is started on its own host."""
-    queue = near.queue("far", heartbeat_interval=15)
-    made = near.call("POST", "/keys", json={"name": "far", "scope": "worker", "queue_id": queue})
-    environ = {
-        "CONTROL_PLANE_URL": f"https://{hosts.near.address}:{near.ports['KUBIYA_SERVER_PORT']}",
-        "KUBIYA_API_KEY": made.json()["key"],
-        "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
-        "HEARTBEAT_INTERVAL": "15",
-    }
-    machine = Machine(tmp_path / "far", environ)
-    try:
-        with hosts.far.inside():
-            worker = machine.spawn("worker", "start", "--queue-id=far", "--type=local")
-            started = worker.__enter__()
-        started.until_said("] Ready", 60)
-        yield started
-        worker.__exit__(None, None, None)
-    finally:
-        machine.kill_everything()
+@contextmanager
+def worker_on(host: Host, near: Installation, url: str, authority: Authority) -> Iterator[Spawned]:
+    """A worker of the queue `far`, as it is started on a host of its own, with a key of that queue."""
+    made = near.call("POST", "/keys", json={"name": "far", "scope": "worker", "queue_id": near.queue("far")})
+    access = {"CONTROL_PLANE_URL": url, "KUBIYA_API_KEY": made.json()["key"], "SSL_CERT_FILE": str(authority.bundle)}
+    machine = Machine(near.machine.root / "far", {**access, "HEARTBEAT_INTERVAL": "15"})
+    with ExitStack() as stack:
+        stack.callback(machine.kill_everything)
+        with host.inside():
+            worker = stack.enter_context(machine.spawn("worker", "start", "--queue-id=far", "--type=local"))
+        worker.until_said("] Ready", 60)
+        yield worker
 
 
-def test_the_link_breaks_for_a_minute_in_the_middle_of_runs(hosts: Hosts, near: Installation, far: Spawned) -> None:
+def test_the_link_breaks_for_a_minute_in_the_middle_of_runs(hosts: Hosts, near: Installation, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue(hosts.near.address)
+    near.environ |= {"KUBIYA_SERVER_HOST": "0.0.0.0", "KUBIYA_TLS_CERT": str(certificate), "KUBIYA_TLS_KEY": str(key)}
+    near.start_server()
+    url = f"https://{hosts.near.address}:{near.ports['KUBIYA_SERVER_PORT']}"
+    with worker_on(hosts.far, near, url, authority) as far:
+        _break_the_link(hosts, near, far)
+        assert far.end(signal.SIGTERM) == 0
+
+
+def test_a_proxy_with_tls_is_in_between(hosts: Hosts, near: Installation, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    near.start_server()
+    listen, upstream = f"{hosts.near.address}:8443", near.url.removeprefix("http://")
+    certificate = authority.issue(hosts.near.address)
+    with (
+        in_front(tmp_path / "nginx", listen, upstream, certificate),
+        worker_on(hosts.far, near, f"https://{listen}", authority) as far,
+    ):
+        run = near.submit("quick", queue="far")
+        assert near.ended(run)["response"] == "It was quick.", far.said()
+        near.assert_the_log_is_whole(run)
+        assert far.end(signal.SIGTERM) == 0
+
+
+def _break_the_link(hosts: Hosts, near: Installation, far: Spawned) -> None:
     work = near.machine.work
     in_tool, in_stream = (near.submit(f"the {what}", queue="far") for what in ("tool", "stream"))
     until(lambda: "begun" in lines(work / "tool.txt"), f"the slow tool runs: {far.said()}")
@@ -104,4 +118,3 @@ def test_the_link_breaks_for_a_minute_in_the_middle_of_runs(hosts: Hosts, near: 
     assert lines(work / "stream.txt") == ["once"]
     answers = [e for e in near.assert_the_log_is_whole(in_stream) if e.type == "message" and e.step == 3]
     assert [e.attempt > 1 for e in answers] == [True]
-    assert far.end(signal.SIGTERM) == 0
