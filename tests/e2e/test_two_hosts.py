@@ -1,6 +1,8 @@
 """A worker on another host: TLS by an authority of the company's own, a key of its queue, and a link that breaks."""
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -79,9 +81,31 @@ def test_the_link_breaks_for_a_minute_in_the_middle_of_runs(hosts: Hosts, near: 
         assert far.end(signal.SIGTERM) == 0
 
 
-def test_a_proxy_with_tls_is_in_between(hosts: Hosts, near: Installation, tmp_path: Path) -> None:
+@contextmanager
+def temporal_of_ones_own(port: str, log: Path) -> Iterator[str]:
+    """On loopback, where its control plane reaches it, and nobody else."""
+    command = [Path(sys.executable).with_name("temporal"), "server", "start-dev", "--headless"]
+    with log.open("wb") as said:
+        process = subprocess.Popen([*command, "--ip=127.0.0.1", f"--port={port}"], stdout=said, stderr=said)
+    try:
+        until(lambda: b"Temporal Server:" in log.read_bytes(), "Temporal answers")
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_proxy_with_tls_is_in_between_and_temporal_is_out_of_reach(
+    hosts: Hosts, near: Installation, tmp_path: Path
+) -> None:
     authority = Authority(tmp_path)
-    near.start_server()
+    with temporal_of_ones_own(near.ports["KUBIYA_TEMPORAL_PORT"], tmp_path / "temporal.log") as temporal:
+        near.environ |= {"TEMPORAL_HOST": temporal, "KUBIYA_TEMPORAL_TUNNEL": "true"}
+        near.start_server()
+        _work_behind_a_proxy(hosts, near, authority, tmp_path)
+
+
+def _work_behind_a_proxy(hosts: Hosts, near: Installation, authority: Authority, tmp_path: Path) -> None:
     listen, upstream = f"{hosts.near.address}:8443", near.url.removeprefix("http://")
     certificate = authority.issue(hosts.near.address)
     with (

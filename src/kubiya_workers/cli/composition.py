@@ -161,4 +161,5 @@ async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSe
 
 def _for_workers(settings: TemporalSettings, *, embedded: bool) -> TemporalAddress:
     assert settings.host is not None  # known since it was reached
-    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls, embedded)
+    tunnel = embedded or settings.tunnel
+    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls, tunnel)

@@ -92,7 +92,7 @@ class Registered(Wire):
     temporal_api_key: str | None = None
     temporal_tls: bool = False
     temporal_tunnel: bool = False
-    """Temporal is the control plane's own, on its loopback: other hosts reach it through /api/v1/temporal."""
+    """Other hosts than the control plane's own reach Temporal through that, at /api/v1/temporal."""
     organization_id: str = "local"
     control_plane_url: str
     heartbeat_interval: int

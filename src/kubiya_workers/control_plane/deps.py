@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class TemporalAddress:
     """What a worker is told of Temporal. `api_key` is the one configured for workers, never the server's own.
 
-    `embedded`: it is a child of this process, and `host` is this machine's loopback.
+    `tunnel`: workers of other hosts reach it through this control plane, since they cannot reach `host`.
     """
 
     host: str
     namespace: str = "default"
     api_key: str | None = field(default=None, repr=False)
     tls: bool = False
-    embedded: bool = False
+    tunnel: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The way to the embedded Temporal for workers of other hosts: its bytes inside a WebSocket, behind the API's own TLS.
+"""The way to Temporal for workers that cannot reach it: its bytes inside a WebSocket, behind the API's own TLS.
 
 The embedded Temporal asks nobody who he is, so that it listens on loopback alone. Whoever comes this way has shown the
 token of a registered worker, and is shown the door once that is revoked.
@@ -30,7 +30,7 @@ async def carry(websocket: WebSocket, address: str, check: Check) -> None:
     try:
         reader, writer = await asyncio.open_connection(host, int(port))
     except OSError as error:
-        raise Unavailable(f"the embedded Temporal does not answer: {error}") from error
+        raise Unavailable(f"Temporal does not answer: {error}") from error
     try:
         await websocket.accept()
         ways = (_inwards(websocket, writer), _outwards(reader, websocket), _until_refused(check))

@@ -26,6 +26,8 @@ class TemporalSettings:
     tls_key: str | None = None
     tls_ca: str | None = None
     tls_server_name: str | None = None
+    tunnel: bool = False
+    """Workers of other hosts reach it through the control plane, as they always do an embedded one."""
     proxies: Proxies = field(default_factory=Proxies)
 
     @classmethod
@@ -44,6 +46,7 @@ class TemporalSettings:
             tls_key=key,
             tls_ca=ca,
             tls_server_name=source.get(v.TEMPORAL_TLS_SERVER_NAME) or None,
+            tunnel=source.get(v.TEMPORAL_TUNNEL),
             proxies=Proxies.of(source),
         )
 

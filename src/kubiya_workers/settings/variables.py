@@ -160,6 +160,12 @@ TEMPORAL_TLS_CERT = Variable("TEMPORAL_TLS_CERT", "Path of the client certificat
 TEMPORAL_TLS_KEY = Variable("TEMPORAL_TLS_KEY", "Path of the client certificate's key (PEM).", "", text)
 TEMPORAL_TLS_CA = Variable("TEMPORAL_TLS_CA", "Path of the certificate authority to trust (PEM).", "", text)
 TEMPORAL_TLS_SERVER_NAME = Variable("TEMPORAL_TLS_SERVER_NAME", "The name that Temporal's certificate bears.", "", text)
+TEMPORAL_TUNNEL = Variable(
+    "KUBIYA_TEMPORAL_TUNNEL",
+    "Workers of other hosts reach your Temporal through the control plane, as they always do an embedded one.",
+    False,
+    flag,
+)
 TEMPORAL_PORT = Variable("KUBIYA_TEMPORAL_PORT", "The port the embedded Temporal prefers.", 7233, whole(1, 65_535))
 
 LLM_BASE_URL = Variable("KUBIYA_LLM_BASE_URL", "Any OpenAI-compatible server to send model calls to.", "", url)
@@ -272,6 +278,7 @@ ALL: tuple[AnyVariable, ...] = (
     TEMPORAL_TLS_KEY,
     TEMPORAL_TLS_CA,
     TEMPORAL_TLS_SERVER_NAME,
+    TEMPORAL_TUNNEL,
     TEMPORAL_PORT,
     LLM_BASE_URL,
     LLM_API_KEY,

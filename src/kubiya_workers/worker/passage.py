@@ -1,6 +1,6 @@
-"""The worker's way to Temporal: straight, or, to one that is embedded in a control plane elsewhere, through that.
+"""The worker's way to Temporal: straight, or, to one that only its control plane reaches, through that.
 
-    SDK ──CONNECT──▶ a port of this process ══WebSocket, TLS══▶ control plane ──▶ embedded Temporal
+    SDK ──CONNECT──▶ a port of this process ══WebSocket, TLS══▶ control plane ──▶ Temporal
 
 The SDK speaks to proxies in the clear alone; so it is given one in this process. Other users of this machine find the
 port, and not the password that it asks for.

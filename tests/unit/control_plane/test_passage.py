@@ -32,9 +32,9 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def registered(api: Api, temporal: str, *, embedded: bool = True) -> AsyncIterator[Registered]:
+async def registered(api: Api, temporal: str, *, tunnel: bool = True) -> AsyncIterator[Registered]:
     """A worker of a control plane that serves on loopback, with its Temporal at this address."""
-    plane = replace(api.plane, temporal=TemporalAddress(temporal, embedded=embedded))
+    plane = replace(api.plane, temporal=TemporalAddress(temporal, tunnel=tunnel))
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -116,13 +116,13 @@ async def test_what_is_in_the_way_is_said(api: Api) -> None:
         nobody.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{nobody.getsockname()[1]}"
         async with registered(api, closed) as worker:
-            with pytest.raises(Unavailable, match="embedded Temporal does not answer"):
+            with pytest.raises(Unavailable, match="Temporal does not answer"):
                 await Passage(worker, Proxies()).check()
         with pytest.raises(Unavailable, match="cannot be reached through the control plane at http://127"):
             await Passage(worker.model_copy(update={"control_plane_url": f"http://{closed}"}), Proxies()).check()
-    async with registered(api, "temporal.example:7233", embedded=False) as worker:
+    async with registered(api, "temporal.example:7233", tunnel=False) as worker:
         assert worker.temporal_tunnel is False
-        with pytest.raises(NotFound, match="no embedded Temporal"):
+        with pytest.raises(NotFound, match="reach this Temporal themselves"):
             await Passage(worker, Proxies()).check()
 
 

@@ -1,4 +1,4 @@
-"""/temporal: the embedded Temporal, for registered workers of other hosts."""
+"""/temporal: the way to Temporal for registered workers of hosts that cannot reach it themselves."""
 
 from fastapi import APIRouter, WebSocket
 
@@ -21,8 +21,8 @@ async def temporal(websocket: WebSocket) -> None:
 
     try:
         await check()
-        if not plane.temporal.embedded:
-            raise NotFound("there is no embedded Temporal here", fix="Reach the configured one itself.")
+        if not plane.temporal.tunnel:
+            raise NotFound("workers reach this Temporal themselves", fix="Set KUBIYA_TEMPORAL_TUNNEL there.")
         await carry(websocket, plane.temporal.host, check)
     except Refusal as refusal:
         await websocket.send_denial_response(answer_refusal(refusal))

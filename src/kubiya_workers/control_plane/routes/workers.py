@@ -62,7 +62,7 @@ def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered
         temporal_host=temporal.host,
         temporal_api_key=temporal.api_key,
         temporal_tls=temporal.tls,
-        temporal_tunnel=temporal.embedded,
+        temporal_tunnel=temporal.tunnel,
         control_plane_url=url,
         heartbeat_interval=enrolled.heartbeat_interval,
         litellm_api_url=url,
