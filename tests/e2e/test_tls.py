@@ -2,6 +2,8 @@
 
 import json
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from tests.authority import Authority
 
 from .installation import ports_of_its_own
-from .machine import Machine, until
+from .machine import KUBIYA, Machine, until
 
 START = ("worker", "start", "--queue-id=q", "--type=local")
 
@@ -99,6 +101,22 @@ def test_a_renewed_certificate_is_served_without_a_restart(secure: Machine, auth
         return soon in checks["tls"]["detail"]
 
     until(told, "the new certificate is served")
+
+
+def test_one_in_the_foreground_of_a_script_is_found_and_stopped(machine: Machine, authority: Authority) -> None:
+    certificate, key = authority.issue("localhost", file="script")
+    environ = {"KUBIYA_TLS_CERT": str(certificate), "KUBIYA_TLS_KEY": str(key), **ports_of_its_own()}
+    command = [KUBIYA, "server", "start", "--foreground"]
+    # As from a script, or below the first process of a container: it leads no group of its own.
+    with (machine.root / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env={**machine.environ, **environ}, stdout=log, stderr=log)
+    until(lambda: machine.run("server", "status").returncode == 0, "it says that it runs")
+    asked = [sys.executable, "-m", "kubiya_workers.launchers.docker.healthcheck", "control-plane"]
+    healthy = subprocess.run(asked, env=machine.environ, capture_output=True, text=True, check=False)
+    assert healthy.returncode == 0, healthy.stdout
+    assert "Stopped" in machine.run("server", "stop").stderr
+    assert process.wait(10) == 0
+    machine.assert_nothing_left()
 
 
 def test_a_certificate_that_clients_would_refuse_starts_nothing(machine: Machine, authority: Authority) -> None:

@@ -129,7 +129,7 @@ class Passage:
             Refusal: there is none.
         """
         from websockets.asyncio.client import connect  # few workers need it
-        from websockets.exceptions import InvalidHandshake, InvalidMessage
+        from websockets.exceptions import WebSocketException
 
         address = f"ws{self._url.removeprefix('http').rstrip('/')}/api/v1/temporal"
         try:
@@ -141,7 +141,7 @@ class Passage:
                 proxy=self._proxy,
                 open_timeout=_OPEN_S,
             )
-        except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
+        except (OSError, TimeoutError, WebSocketException) as error:
             raise _refusal(self._url, error) from error
         try:
             yield connection
