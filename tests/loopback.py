@@ -38,5 +38,7 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncGen
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        if tls is not None:
+            await asyncio.sleep(0.05)  # handshakes that failed end by themselves, and tell nobody
         await asyncio.sleep(0)  # a closed transport lets go of its socket at the loop's next turn
         await asyncio.sleep(0)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -42,13 +41,15 @@ def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
         machine.kill_everything()
 
 
-@pytest.fixture
-def abroad(secure: Machine, tmp_path: Path) -> Machine:
+@pytest.fixture(scope="module")
+def abroad(secure: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """Somebody else, who knows the address and a key."""
     status = json.loads(secure.run("server", "status", "-o", "json").stdout)
     made = json.loads(secure.run("key", "create", "abroad", "-o", "json").stdout)
     known = {"CONTROL_PLANE_URL": status["tls_url"], "KUBIYA_API_KEY": made["key"]}
-    return Machine(tmp_path, {**known, "SSL_CERT_FILE": "", "SSL_CERT_DIR": "", "REQUESTS_CA_BUNDLE": ""})
+    return Machine(
+        tmp_path_factory.mktemp("abroad"), {**known, "SSL_CERT_FILE": "", "SSL_CERT_DIR": "", "REQUESTS_CA_BUNDLE": ""}
+    )
 
 
 def test_this_machines_own_commands_need_no_certificate(secure: Machine) -> None:

@@ -34,9 +34,9 @@ class Tunnel:
         try:
             self.asked += (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             host, _, port = self.target.partition(":")
-            there_reader, there = await _connected(host, int(port))
+            there_reader, there = await connected(host, int(port))
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
+            await asyncio.gather(copied(reader, there), copied(there_reader, writer))
         except OSError:
             pass  # one side has gone
         finally:
@@ -50,7 +50,7 @@ class Tunnel:
             yield self
 
 
-async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """The server of these tests may still be starting."""
     async with asyncio.timeout(20):
         while True:
@@ -59,7 +59,7 @@ async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asynci
             await asyncio.sleep(0.05)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while chunk := await reader.read(65_536):
         writer.write(chunk)
     writer.close()
@@ -89,6 +89,7 @@ async def poll_through(host: str, **environ: str) -> None:
         assert await connection.is_polling() is False
 
 
+@pytest.mark.usefixtures("client")  # which waits until the server is well
 async def test_temporal_is_reached_through_the_proxy(temporal_address: str) -> None:
     async with Tunnel(temporal_address).open() as tunnel:
         await poll_through(BEYOND, HTTPS_PROXY=f"http://user:pass%40word@{tunnel.address}")
@@ -97,9 +98,10 @@ async def test_temporal_is_reached_through_the_proxy(temporal_address: str) -> N
     assert any(line.lower() == f"proxy-authorization: basic {credentials}".lower() for line in tunnel.asked)
 
 
+@pytest.mark.usefixtures("client")
 async def test_this_machine_is_not(temporal_address: str) -> None:
     host, _, port = temporal_address.partition(":")
-    (await _connected(host, int(port)))[1].close()
+    (await connected(host, int(port)))[1].close()
     async with Tunnel(temporal_address).open() as tunnel:
         await poll_through(temporal_address, HTTPS_PROXY=f"http://{tunnel.address}")
     assert tunnel.asked == []
