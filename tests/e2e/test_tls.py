@@ -83,6 +83,10 @@ def test_authorities_that_are_not_there_are_a_wrong_setting(abroad: Machine) -> 
     refused = abroad.run(*START, env={"SSL_CERT_FILE": "/nowhere.pem"})
     assert refused.returncode == 6, refused.stderr
     assert "SSL_CERT_FILE='/nowhere.pem'" in refused.stderr
+    checked = abroad.run("doctor", "-o", "json", env={"SSL_CERT_FILE": "/nowhere.pem"})
+    assert checked.returncode == 1
+    failed = [check["name"] for check in json.loads(checked.stdout) if check["result"] == "fail"]
+    assert failed == ["certificate authorities"]
 
 
 def test_flags_that_come_too_late_are_told_of(secure: Machine) -> None:

@@ -16,9 +16,10 @@ from kubiya_workers.settings.server import TemporalSettings
 from kubiya_workers.settings.source import BadSetting
 from kubiya_workers.worker import connection as worker
 from tests.authority import Authority
+from tests.forwarding import connected, copied
 from tests.loopback import listening
 
-from .test_proxy import connected, copied, registered
+from .conftest import registered
 
 pytestmark = pytest.mark.usefixtures("client")  # which waits until the server is well
 

@@ -41,7 +41,7 @@ def verify(*urls: str) -> ssl.SSLContext | bool:
     Raises:
         BadSetting: as `tls`.
     """
-    return tls() if any(url.startswith("https://") for url in urls) else False
+    return False if all(url.lower().startswith("http://") for url in urls) else tls()
 
 
 @functools.cache

@@ -34,6 +34,8 @@ _USER = "worker"
 _PIECE = 65_536
 _HEAD_S = 5.0
 _OPEN_S = 10.0
+_CLOSE_S = 1.0
+"""A link that is gone must not keep a worker from registering anew."""
 
 log = logs.get(__name__)
 
@@ -140,6 +142,7 @@ class Passage:
                 compression=None,
                 proxy=self._proxy,
                 open_timeout=_OPEN_S,
+                close_timeout=_CLOSE_S,
             )
         except (OSError, TimeoutError, WebSocketException) as error:
             raise _refusal(self._url, error) from error

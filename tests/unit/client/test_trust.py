@@ -13,6 +13,7 @@ from tests.loopback import listening
 
 from kubiya_workers.client.errors import Unreachable
 from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.client.trust import verify
 from kubiya_workers.settings.source import BadSetting
 
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -128,3 +129,11 @@ async def test_a_file_without_authorities_is_a_wrong_setting(environ: pytest.Mon
     environ.setenv("SSL_CERT_FILE", str(tmp_path / "notes.txt"))
     with pytest.raises(BadSetting, match=r"notes\.txt"):
         ControlPlaneClient("https://localhost:1", "k")
+
+
+def test_nothing_is_believed_unseen() -> None:
+    assert verify("http://plane.example", "http://127.0.0.1:1") is False
+    for address in ("https://plane.example", "HTTPS://plane.example", "plane.example"):
+        context = verify("http://plane.example", address)
+        assert isinstance(context, ssl.SSLContext)
+        assert context.verify_mode is ssl.CERT_REQUIRED

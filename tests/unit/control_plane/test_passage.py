@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from temporalio.service import HttpConnectProxyConfig
+from tests.forwarding import Tunnel
 from tests.loopback import listening
 
 from kubiya_workers.contracts.errors import Forbidden, NotFound, Unauthorized, Unavailable
@@ -143,3 +144,15 @@ async def test_a_proxy_that_takes_no_websockets_is_told_of(api: Api) -> None:
 async def test_on_one_machine_nothing_is_in_between(api: Api) -> None:
     async with registered(api, "127.0.0.1:7233") as worker, way_to_temporal(worker, Proxies()) as through:
         assert through is None
+
+
+async def test_a_network_with_a_proxy_is_left_by_it(api: Api) -> None:
+    async with listening(_echo) as port, registered(api, f"127.0.0.1:{port}") as worker:
+        target = worker.control_plane_url.removeprefix("http://")
+        async with Tunnel(target).open() as proxy:
+            proxies = Proxies(http=f"http://someone:pass%40word@{proxy.address}")
+            abroad = worker.model_copy(update={"control_plane_url": "http://plane.example:7466"})
+            await Passage(abroad, proxies).check()
+    assert "CONNECT plane.example:7466 HTTP/1.1" in proxy.asked
+    credentials = base64.b64encode(b"someone:pass@word").decode()
+    assert f"Proxy-Authorization: Basic {credentials}" in proxy.asked

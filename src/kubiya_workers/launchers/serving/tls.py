@@ -7,6 +7,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 from kubiya_workers.contracts.health import Check
@@ -106,7 +107,11 @@ def _seen(files: TlsFiles) -> tuple[int, ...]:
 def _load(files: TlsFiles) -> _Loaded:
     seen = _seen(files)
     context = _context(files)
-    shown = _shown_to_clients(context, files.certificate)
+    try:
+        shown = _shown_to_clients(context, files.certificate)
+    except ssl.SSLError as error:
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+        raise BadSetting(f"clients will refuse the certificate in {files.certificate}: {reason}") from None
     names = tuple(str(value) for kind, value in shown.get("subjectAltName", ()) if kind in ("DNS", "IP Address"))
     if not names:
         raise BadSetting(
@@ -121,7 +126,7 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     for path in (files.certificate, files.key):
-        _check_readable(path)
+        _read(path)  # for the words: what loads them does not say which it could not read
 
     def no_passphrase() -> str:
         raise BadSetting(f"the key in {files.key} is encrypted; give one that needs no passphrase")
@@ -137,10 +142,9 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def _check_readable(path: str) -> None:
+def _read(path: str) -> str:
     try:
-        with open(path, "rb"):
-            pass
+        return Path(path).read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise BadSetting(f"{path} cannot be read: {error.strerror}; see --tls-cert and --tls-key") from None
 
@@ -150,20 +154,17 @@ def _shown_to_clients(context: ssl.SSLContext, certificate: str) -> dict[str, An
 
     The standard library reads certificates in no other way.
     """
-    with open(certificate, encoding="ascii", errors="replace") as file:
-        leaf = _LEAF.search(file.read())
-    assert leaf is not None  # it has just been loaded
+    leaf = _LEAF.search(_read(certificate))
+    if leaf is None:
+        raise BadSetting(f"{certificate} does not begin its certificate with the usual line (BEGIN CERTIFICATE)")
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     client.load_verify_locations(cadata=leaf.group())
     inwards, outwards = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (client.wrap_bio(outwards, inwards), context.wrap_bio(inwards, outwards, server_side=True))
-    try:
-        for _ in range(_HANDSHAKE_TURNS):
-            for end in ends:
-                with suppress(ssl.SSLWantReadError):
-                    end.do_handshake()
-    except ssl.SSLCertVerificationError as error:
-        raise BadSetting(f"clients will refuse the certificate in {certificate}: {error.verify_message}") from None
+    for _ in range(_HANDSHAKE_TURNS):
+        for end in ends:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
     return cast("dict[str, Any]", ends[0].getpeercert() or {})
