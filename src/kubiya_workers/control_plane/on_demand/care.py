@@ -7,6 +7,7 @@ Begun anew at any moment, it goes on where it was.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from dataclasses import dataclass, field
@@ -93,11 +94,12 @@ class Care:
                 return
             attempt = self._one.attempt + 1
             if attempt >= STARTS:
-                raise _GivenUp(f"{STARTS} workers were started on demand; the last one {ending.told}")
+                raise _GivenUp(f"no worker on demand lasted, of {STARTS} tries: the last one {ending.told}")
             await self._say(f"a worker on demand: the one before {ending.told}; another is started")
             log.warning("A worker on demand is started again", name=self._one.name, reason=ending.told)
             await provisions.note_attempt(self._parts.database, self._one.queue_id, attempt)
-            await self._parts.provisioner.remove(self._one.name)
+            with contextlib.suppress(Unavailable):  # the next start, or this one's end, says so
+                await self._parts.provisioner.remove(self._one.name)
             await asyncio.sleep(wait_before(attempt, random.random()))
 
     async def _one_worker(self) -> Ending | None:
@@ -106,15 +108,30 @@ class Care:
         Raises:
             _GivenUp: it would end the same way again.
         """
-        if self._one.name not in await self._parts.provisioner.left() and (problem := await self._start()):
+        if (problem := await self._started()) is not None:
             return problem
         ending = await self._until_ended()
         if ending is not None and ending.status in _NO_USE and self._one.execution_id is not None:
             raise _GivenUp(f"the worker on demand {ending.told}")
         return ending
 
+    async def _started(self) -> Ending | None:
+        """See to it that it was started; why it was not.
+
+        Raises:
+            Unavailable: nobody can say now whether it was, and its execution has begun.
+        """
+        try:
+            if self._one.name in await self._parts.provisioner.left():
+                return None
+        except Unavailable as error:
+            if self._execution is not None and self._execution.status is not Status.PENDING:
+                raise
+            return Ending(words=_in_full(error))
+        return await self._start()
+
     async def _start(self) -> Ending | None:
-        """Start it; what it said when it could not be."""
+        """Start it; why it could not be."""
         await self._say(f"a worker on demand, which is being started ({self._parts.provisioner.kind})")
         key = await provisions.key_for(self._parts.database, self._one)
         try:
@@ -185,13 +202,12 @@ class Care:
             await asyncio.sleep(_WARM_AGAIN_S)
 
     async def _remove(self) -> None:
-        await self._until_left()
-        failed = self._execution is not None and self._execution.status is Status.FAILED
-        kept = self._one.keep and failed and self._one.name in await self._parts.provisioner.left()
-        if kept:
-            await self._keep()
-        else:
-            await self._parts.provisioner.remove(self._one.name)
+        kept = False
+        try:
+            await self._until_left()
+            kept = await self._kept()
+        except Unavailable as error:  # then it is found and removed by the loop
+            log.warning("What is left of a worker on demand waits", name=self._one.name, reason=error.detail)
         await provisions.remove(self._parts.database, self._parts.auth, self._one, kept=kept)
         log.info("A worker on demand was kept" if kept else "A worker on demand was removed", name=self._one.name)
 
@@ -202,11 +218,17 @@ class Care:
                 return
             await asyncio.sleep(self._parts.provisioner.look_s)
 
-    async def _keep(self) -> None:
-        assert self._execution is not None  # it has failed
-        kept = await self._parts.provisioner.keep(self._one.name)
+    async def _kept(self) -> bool:
+        """Remove what is left of it, unless it is to be kept; whether it is."""
+        run, provisioner = self._execution, self._parts.provisioner
+        wanted = self._one.keep and run is not None and run.status is Status.FAILED
+        if run is None or not wanted or self._one.name not in await provisioner.left():
+            await provisioner.remove(self._one.name)
+            return False
+        kept = await provisioner.keep(self._one.name)
         patch = ExecutionPatch(execution_metadata={KEPT_WORKER: kept.model_dump()})
-        await self._parts.executions.patch(self._execution.id, patch)
+        await self._parts.executions.patch(run.id, patch)
+        return True
 
 
 def _in_full(error: Refusal) -> str:

@@ -1,12 +1,13 @@
 """Which workers on demand this control plane looks after. Several of one database share them, under one limit."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.errors import Refusal, Unavailable
 from kubiya_workers.launchers.locks import FileLock
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.on_demand import OnDemandSettings
@@ -18,6 +19,8 @@ from .news import within
 
 LOOK_S = 5.0
 """How often it is looked for what other control planes stored; what this one stores wakes it at once."""
+SWEEP_S = 60.0
+"""How often it is looked for workers that nobody wants."""
 _AGAIN_S = 1.0
 
 log = logs.get(__name__)
@@ -33,6 +36,8 @@ class OnDemand:
         self._users = users
         self._care: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
+        self._sweep_at = 0.0
+        self._is_first = True
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._for_ever(), name="on-demand")
@@ -50,14 +55,13 @@ class OnDemand:
         self._parts.news.tell()
 
     async def _for_ever(self) -> None:
-        clean = False
         with _Needed(self._users) as needed:
             while True:
                 news = self._parts.news.next()
                 try:
-                    if not clean:
-                        await self._clean()
-                    clean = True
+                    if time.monotonic() >= self._sweep_at:
+                        self._sweep_at = time.monotonic() + SWEEP_S
+                        await self._remove_what_is_left()
                     needed.say(await self._look())
                 except Refusal as error:
                     log.warning("Starting workers on demand waits", reason=error.detail)
@@ -65,14 +69,20 @@ class OnDemand:
                     log.error("Starting workers on demand failed", error)
                 await within(news, LOOK_S)
 
-    async def _clean(self) -> None:
-        """Remove what a control plane of this name left that nobody wants, or that cannot have lived on."""
+    async def _remove_what_is_left(self) -> None:
+        """Remove what is there and nobody wants; at the start also what cannot have lived on since the last one."""
         provisioner = self._parts.provisioner
         known = {one.name: one for one in await provisions.of_owner(self._parts.database, self._owner)}
-        left = set(await provisioner.left())
+        try:
+            left = set(await provisioner.left())
+        except Unavailable as error:
+            log.warning("What is left of workers on demand is looked for later", reason=error.detail)
+            return
+        begins, self._is_first = self._is_first, False
         for name in left:
             one = known.get(name)
-            if one is None or (one.state is State.SERVING and not provisioner.outlives):
+            is_dead = begins and one is not None and one.state is State.SERVING and not provisioner.outlives
+            if one is None or is_dead:
                 log.info("What was left of a worker on demand is removed", name=name)
                 await provisioner.remove(name)
         for one in known.values():

@@ -46,7 +46,7 @@ class Ending:
         """In a sentence without its subject."""
         match self.status:
             case None:
-                how = "is gone"
+                how = "was not there"
             case status if status < 0:
                 how = f"was killed by signal {-status}"
             case status:
