@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from kubiya_workers.client.relay import PIECE, until_one_ends
 from kubiya_workers.contracts.errors import Forbidden, Unauthorized, Unavailable
 
-PIECE = 65_536
 RECHECK_S = 15.0
 """So long a revoked token may keep what it has opened."""
 
@@ -34,26 +34,12 @@ async def carry(websocket: WebSocket, address: str, check: Check) -> None:
     try:
         await websocket.accept()
         ways = (_inwards(websocket, writer), _outwards(reader, websocket), _until_refused(check))
-        await _first_of(*ways)
+        await until_one_ends(*ways, broken=(OSError, WebSocketDisconnect))
     finally:
         writer.close()
     if websocket.client_state is WebSocketState.CONNECTED:
         with suppress(OSError, RuntimeError, WebSocketDisconnect):  # it may leave at this very moment
             await websocket.close()
-
-
-async def _first_of(*ways: Awaitable[None]) -> None:
-    """Run them until one has ended; that a connection broke is an end like others."""
-    tasks = [asyncio.ensure_future(way) for way in ways]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        with suppress(OSError, WebSocketDisconnect):
-            task.result()
 
 
 async def _inwards(websocket: WebSocket, writer: asyncio.StreamWriter) -> None:

@@ -10,14 +10,15 @@ import asyncio
 import base64
 import hmac
 import secrets
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from temporalio.service import HttpConnectProxyConfig
 
+from kubiya_workers.client.relay import PIECE, until_one_ends
 from kubiya_workers.client.temporal_proxy import tunnel
 from kubiya_workers.client.trust import distrust, tls
 from kubiya_workers.contracts.errors import REFUSALS, Refusal, Unavailable
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"
 _USER = "worker"
-_PIECE = 65_536
 _HEAD_S = 5.0
 _OPEN_S = 10.0
 _CLOSE_S = 1.0
@@ -58,14 +58,19 @@ async def way_to_temporal(registered: Registered, proxies: Proxies) -> AsyncGene
 
 
 class Passage:
-    """A proxy on loopback, for this process, whose every connection goes through the control plane."""
+    """A proxy on loopback, for this process, whose every connection goes through the control plane.
+
+    Raises, when it is made:
+        BadSetting: the certificate authorities to trust cannot be read.
+    """
 
     def __init__(self, registered: Registered, proxies: Proxies) -> None:
         self._url = registered.control_plane_url
         self._token = registered.worker_token
         parts = urlsplit(self._url)
-        self._secure = parts.scheme == "https"
-        self._proxy = proxies.url_towards(parts.hostname or "", secure=self._secure)
+        secure = parts.scheme == "https"
+        self._tls = tls() if secure else None
+        self._proxy = proxies.url_towards(parts.hostname or "", secure=secure)
         self._password = secrets.token_urlsafe(32)
         self._open: set[asyncio.Task[None]] = set()
         self._said = ""
@@ -98,6 +103,8 @@ class Passage:
         task.add_done_callback(self._open.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from websockets.exceptions import ConnectionClosed as gone
+
         try:
             async with asyncio.timeout(_HEAD_S):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -107,7 +114,7 @@ class Passage:
             async with self._through() as there:
                 self._said = ""
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await _first_of(_outwards(reader, there), _inwards(there, writer))
+                await until_one_ends(_outwards(reader, there), _inwards(there, writer), broken=(OSError, gone))
         except Refusal as refusal:
             if refusal.detail != self._said:  # the SDK tries again and again
                 log.warning("No way to Temporal", reason=refusal.detail, fix=refusal.fix)
@@ -137,7 +144,7 @@ class Passage:
         try:
             connection = await connect(
                 address,
-                ssl=tls() if self._secure else None,
+                ssl=self._tls,
                 additional_headers={"Authorization": f"Bearer {self._token}"},
                 compression=None,
                 proxy=self._proxy,
@@ -153,7 +160,7 @@ class Passage:
 
 
 async def _outwards(reader: asyncio.StreamReader, there: "ClientConnection") -> None:
-    while piece := await reader.read(_PIECE):
+    while piece := await reader.read(PIECE):
         await there.send(piece)
 
 
@@ -162,22 +169,6 @@ async def _inwards(there: "ClientConnection", writer: asyncio.StreamWriter) -> N
         if isinstance(piece, bytes):
             writer.write(piece)
             await writer.drain()
-
-
-async def _first_of(*ways: Awaitable[None]) -> None:
-    """Run them until one has ended; that a connection broke is an end like others."""
-    from websockets.exceptions import ConnectionClosed
-
-    tasks = [asyncio.ensure_future(way) for way in ways]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        with suppress(OSError, ConnectionClosed):
-            task.result()
 
 
 def _refusal(url: str, error: Exception) -> Refusal:

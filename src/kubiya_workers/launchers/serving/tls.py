@@ -46,6 +46,7 @@ class Certificate:
         self._files = files
         self._now = _load(files)
         self._refused: tuple[int, ...] = ()
+        self._said = datetime.min.replace(tzinfo=UTC)
         # A context keeps one certificate for each kind of key: a new one of another kind would only be added to it.
         # So each handshake is given the context of the newest.
         self.context = _context(files)
@@ -74,6 +75,8 @@ class Certificate:
     def _look(self) -> None:
         seen = _seen(self._files)
         if seen in (self._now.seen, self._refused):
+            if datetime.now(UTC) - self._said > timedelta(days=1):
+                self._say()
             return
         try:
             self._now = _load(self._files)
@@ -88,6 +91,8 @@ class Certificate:
         connection.context = self._now.context
 
     def _say(self) -> None:
+        """What people should see to; again each day."""
+        self._said = datetime.now(UTC)
         if self._now.until - datetime.now(UTC) < _SOON:
             log.warning("The certificate expires soon", until=f"{self._now.until:%Y-%m-%d %H:%M} UTC")
         if self._files.key_is_open:
