@@ -41,6 +41,8 @@ class Key(Wire):
     budget_period: BudgetPeriod | None = None
     last_used_at: Timestamp | None = None
     """To within a minute; None for one that was never used."""
+    registered_by: KeyId | None = None
+    """Of a worker's token: the key that the worker was registered with."""
 
 
 class ListedKey(Key):

@@ -18,6 +18,7 @@ from kubiya_workers.control_plane.store import queues as queue_store
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.settings.paths import Paths
 
+from . import workers
 from .usage import with_spending
 
 LOCAL = "local"
@@ -84,7 +85,12 @@ async def enroll(database: Database, key: str, *, name: str = "enrolled") -> Key
 
 
 async def revoke(database: Database, auth: Auth, key_id: KeyId) -> None:
-    """Raises `NotFound`, or `Conflict` for the last admin key, without which nobody could make another."""
+    """End a key, and with it the workers that were registered with it.
+
+    Raises:
+        NotFound: no such key.
+        Conflict: it is the last admin key, without which nobody could make another.
+    """
     async with database.writing() as connection:
         key = await store.get(connection, key_id)
         if key is None:
@@ -92,8 +98,12 @@ async def revoke(database: Database, auth: Auth, key_id: KeyId) -> None:
         admins = await store.live_admins(connection)
         if [admin.id for admin in admins] == [key_id]:
             raise Conflict("this is the last admin key", fix="Make another admin key first.")
-        await store.revoke(connection, key_id, datetime.now(UTC))
+        now = datetime.now(UTC)
+        await store.revoke(connection, key_id, now)
+        gone = await workers.end_those_of(connection, key_id, now)
     auth.forget(key_id)
+    for worker_id in gone:
+        auth.forget_worker(worker_id)
 
 
 async def ensure_admin(database: Database, paths: Paths, accepted_key: str | None) -> FirstKeys:

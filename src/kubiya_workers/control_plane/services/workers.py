@@ -65,7 +65,7 @@ async def register(database: Database, caller: Caller, queue_ref: str, asked: Re
         await store.insert(connection, worker, heartbeat_interval=interval)
         if worker.hostname is not None:
             await store.end_loop(connection, queue.id, worker.hostname)
-        token = await _give_token(connection, worker)
+        token = await _give_token(connection, worker, caller.key_id)
     name = environment.name if environment else DEFAULT_ENVIRONMENT
     return Enrolled(worker=worker, token=token, queue=queue, environment_name=name, heartbeat_interval=interval)
 
@@ -112,6 +112,17 @@ async def disconnect(database: Database, auth: Auth, caller: Caller, worker_id: 
         reason = leave.reason if leave.error_message is None else f"{leave.reason}: {leave.error_message}"
         await _end(connection, worker, WorkerStatus.DISCONNECTED, datetime.now(UTC), reason)
     auth.forget_worker(worker_id)
+
+
+async def end_those_of(connection: AsyncConnection, key_id: KeyId, now: datetime) -> Sequence[WorkerId]:
+    """The workers that were registered with a key are lost, since it was revoked; which they were."""
+    gone = await keys.live_workers_of(connection, key_id)
+    for worker_id in gone:
+        await keys.revoke_worker(connection, worker_id, now)
+        worker = await store.get(connection, worker_id)
+        if worker is not None:
+            await _end(connection, worker, WorkerStatus.LOST, now, "the key that it was registered with was revoked")
+    return gone
 
 
 async def mark_lost(
@@ -218,7 +229,7 @@ def _worker(queue: Queue, asked: Registration) -> Worker:
     )
 
 
-async def _give_token(connection: AsyncConnection, worker: Worker) -> str:
+async def _give_token(connection: AsyncConnection, worker: Worker, registered_by: KeyId) -> str:
     token = credentials.new_key()
     key = Key(
         id=KeyId(new_id()),
@@ -228,6 +239,7 @@ async def _give_token(connection: AsyncConnection, worker: Worker) -> str:
         worker_id=worker.id,
         queue_id=worker.queue_id,
         created_at=worker.registered_at,
+        registered_by=registered_by,
     )
     await keys.insert(connection, key, credentials.digest(token))
     return token

@@ -60,6 +60,12 @@ async def _revoke(connection: AsyncConnection, which: sa.ColumnElement[Any], now
     await connection.execute(sa.update(keys).where(which, keys.c.revoked_at.is_(None)).values(revoked_at=now))
 
 
+async def live_workers_of(connection: AsyncConnection, key_id: KeyId) -> Sequence[WorkerId]:
+    """Those that were registered with this key and still have a token."""
+    query = sa.select(keys.c.worker_id).where(keys.c.registered_by == key_id, keys.c.revoked_at.is_(None))
+    return [WorkerId(row[0]) for row in await connection.execute(query)]
+
+
 async def note_uses(connection: AsyncConnection, uses: Mapping[KeyId, datetime]) -> None:
     """When keys were used; a later use, which another control plane has seen, stays."""
     which = keys.c.id == sa.bindparam("used_key", type_=keys.c.id.type)

@@ -1,4 +1,4 @@
-"""When each key was last used."""
+"""When each key was last used, and which one a worker was registered with."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,3 +9,4 @@ down_revision = "0004"
 
 def upgrade() -> None:
     op.add_column("keys", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("keys", sa.Column("registered_by", sa.String(length=64), nullable=True))
