@@ -1,8 +1,6 @@
 """A worker on another host: TLS by an authority of the company's own, a key of its queue, and a link that breaks."""
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +15,7 @@ from tests.nginx import in_front
 
 from .installation import Installation, lines
 from .machine import Machine, Spawned, until
+from .temporal import temporal_of_ones_own
 
 CUT_S = 60
 WORDS = " ".join(f"word{number}" for number in range(3000))
@@ -81,20 +80,6 @@ def test_the_link_breaks_for_a_minute_in_the_middle_of_runs(hosts: Hosts, near: 
         assert far.end(signal.SIGTERM) == 0
 
 
-@contextmanager
-def temporal_of_ones_own(port: str, log: Path) -> Iterator[str]:
-    """On loopback, where its control plane reaches it, and nobody else."""
-    command = [Path(sys.executable).with_name("temporal"), "server", "start-dev", "--headless"]
-    with log.open("wb") as said:
-        process = subprocess.Popen([*command, "--ip=127.0.0.1", f"--port={port}"], stdout=said, stderr=said)
-    try:
-        until(lambda: b"Temporal Server:" in log.read_bytes(), "Temporal answers")
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_a_proxy_with_tls_is_in_between_and_temporal_is_out_of_reach(
     hosts: Hosts, near: Installation, tmp_path: Path
 ) -> None:
@@ -109,7 +94,7 @@ def _work_behind_a_proxy(hosts: Hosts, near: Installation, authority: Authority,
     listen, upstream = f"{hosts.near.address}:8443", near.url.removeprefix("http://")
     certificate = authority.issue(hosts.near.address)
     with (
-        in_front(tmp_path / "nginx", listen, upstream, certificate),
+        in_front(tmp_path / "nginx", listen, [upstream], certificate),
         worker_on(hosts.far, near, f"https://{listen}", authority) as far,
     ):
         run = near.submit("quick", queue="far")

@@ -116,6 +116,14 @@ async def ensure_admin(database: Database, paths: Paths, accepted_key: str | Non
     Raises:
         Unavailable: the credentials file cannot be written; then no key was made.
     """
+    try:
+        return await _ensure_admin(database, paths, accepted_key)
+    except Conflict:
+        # Another control plane starts at the same time and was first with the same key.
+        return await _ensure_admin(database, paths, accepted_key)
+
+
+async def _ensure_admin(database: Database, paths: Paths, accepted_key: str | None) -> FirstKeys:
     async with database.writing() as connection:
         brought = await _accept(connection, accepted_key, ENVIRONMENT) if accepted_key else None
         created = None

@@ -55,6 +55,17 @@ async def register(database: Database, caller: Caller, queue_ref: str, asked: Re
     """
     if caller.worker_id is not None:
         raise Forbidden("a worker's own token cannot register workers", fix="Use the key that it was started with.")
+    try:
+        return await _register(database, caller, queue_ref, asked)
+    except _MadeMeanwhile:
+        return await _register(database, caller, queue_ref, asked)
+
+
+class _MadeMeanwhile(Exception):
+    """Another control plane was first to make the queue."""
+
+
+async def _register(database: Database, caller: Caller, queue_ref: str, asked: Registration) -> Enrolled:
     async with database.writing() as connection:
         queue = await _queue(connection, queue_ref, asked)
         _check_queue(caller, queue)
@@ -191,7 +202,10 @@ async def _queue(connection: AsyncConnection, ref: str, asked: Registration) -> 
         owner = await environments.find(connection, asked.environment_name or DEFAULT_ENVIRONMENT)
         # Made for one execution, it goes with the worker that takes it.
         new = NewQueue(name=ref, ephemeral=asked.single_execution, single_execution_mode=asked.single_execution)
-        return await queues.add(connection, owner.id, new)
+        try:
+            return await queues.add(connection, owner.id, new)
+        except Conflict:
+            raise _MadeMeanwhile from None
     await queue_store.lock(connection, found.id)
     return found
 
