@@ -99,7 +99,7 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        meter = CallMeter(Budgets(database), gateway.catalogue)
+        meter = CallMeter(Budgets(database), gateway.catalogue, metrics)
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
         doors = served(app, *_doors(entrance), before_stop=log.hub.close, websockets=True)
