@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kubiya_workers.testing import Reply, ScriptedModel, tool
@@ -114,6 +115,10 @@ def _break_the_link(hosts: Hosts, near: Installation, far: Spawned) -> None:
     time.sleep(CUT_S)
     for run in (in_tool, in_stream):
         assert near.execution(run)["status"] == "running"
+    with hosts.far.inside():
+        health = far.said().partition("Health: url=")[2].split()[0]
+        alive = httpx.get(f"{health}/livez")
+        assert alive.status_code == 200, f"one that waits for its control plane is well: {alive.text}"
     hosts.mend()
 
     ended = near.ended(in_tool, 120)

@@ -50,7 +50,10 @@ async def _inwards(websocket: WebSocket, writer: asyncio.StreamWriter) -> None:
 
 async def _outwards(reader: asyncio.StreamReader, websocket: WebSocket) -> None:
     while piece := await reader.read(PIECE):
-        await websocket.send_bytes(piece)
+        try:
+            await websocket.send_bytes(piece)
+        except RuntimeError:  # the server has closed it by itself: the other side has not answered for too long
+            return
 
 
 async def _until_refused(check: Check) -> None:

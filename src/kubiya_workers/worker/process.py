@@ -103,11 +103,12 @@ def _serve_health(standing: Standing, metrics: Metrics, stack: contextlib.ExitSt
 
 
 async def _until_enough(standing: Standing, stop: StopSignals) -> None:
-    """Ask this process to end when it has done enough, or when whoever keeps it is gone."""
+    """Ask this process to end when it has done enough or its keeper is gone; and say that its loop turns."""
     settings, parent = standing.settings, os.getppid()
     kept = settings.ready_fd >= 0
     while True:
         await asyncio.sleep(_LOOK_S)
+        standing.loop_turned()
         if kept and os.getppid() != parent:
             stop.request("what started it is gone")
         elif why := limits.enough(settings, standing.done()):

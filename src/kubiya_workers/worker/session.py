@@ -205,7 +205,6 @@ async def _watch(
 ) -> None:
     """Keep `contact` true, and act when a lease is over."""
     while True:
-        contact.loop = time.monotonic()
         try:
             polling = await intake.is_polling()
             if polling is None:

@@ -60,6 +60,11 @@ class Standing:
         assert self.contact is not None, "registered first"
         self.contact.polled = self.polling_since = time.monotonic()
 
+    def loop_turned(self) -> None:
+        """To be told between two registrations, too: a worker that waits for its control plane is well."""
+        if self.contact is not None:
+            self.contact.loop = time.monotonic()
+
     def polls_not(self) -> None:
         """Nobody is to expect us to."""
         if self.contact is not None:
