@@ -112,6 +112,7 @@ def test_manifests_are_printed_without_a_cluster_and_without_a_secret(machine: M
         done = install(machine, *words, KUBECONFIG="/nonexistent")
         found = {thing["kind"]: thing for thing in read(done.stdout)}
         assert "Secret" not in found
+        assert found["Namespace"]["metadata"]["name"] == NAMESPACE
         assert "kubectl create secret generic kubiya-worker-q-secrets" in done.stderr
         pod = found["Deployment"]["spec"]["template"]["spec"]
         assert pod["containers"][0]["resources"]["requests"] == {"cpu": "250m", "memory": "1Gi"}
@@ -119,6 +120,13 @@ def test_manifests_are_printed_without_a_cluster_and_without_a_secret(machine: M
             {"operator": "Equal", "key": "gpu", "value": "yes", "effect": "NoSchedule"},
             {"operator": "Exists", "key": "spot"},
         ]
+
+
+def test_a_namespace_of_others_is_not_printed(machine: Machine) -> None:
+    done = install(machine, "--dry-run", "-o", "yaml", "-n", "shared", KUBECONFIG="/nonexistent")
+    found = list(yaml.safe_load_all(done.stdout))
+    assert "Namespace" not in {thing["kind"] for thing in found}
+    assert {thing["metadata"]["namespace"] for thing in found} == {"shared"}
 
 
 def test_pods_are_replaced_when_settings_or_the_key_change(machine: Machine, cluster: Cluster) -> None:
