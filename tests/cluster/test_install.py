@@ -269,8 +269,9 @@ def test_what_the_cluster_refuses_is_said_before_anything_is_changed(machine: Ma
     cluster.api.create("deployments", NAMESPACE, {**foreign, "spec": spec}, "helm")
     refused = install(machine, "--name", "other", status=4)
     assert "was not installed by kubiya" in refused.stderr
-    other = machine.run("worker", "install", "--queue", "p", "--name", NAME)
-    assert (other.returncode, f"{NAME} in kubiya serves queue q" in other.stderr) == (4, True)
+    for verb in ("install", "uninstall"):
+        other = machine.run("worker", verb, "--queue", "p", "--name", NAME)
+        assert (other.returncode, f"{NAME} in kubiya serves queue q" in other.stderr) == (4, True)
 
 
 def test_flags_that_contradict_each_other_and_what_is_missing(machine: Machine) -> None:

@@ -341,7 +341,7 @@ def _taken_out(ref: InstallationRef, timeout: float, dry_run: bool) -> list[Chan
 
     with connected(ref.kubeconfig, ref.context) as cluster:
         changes: list[Changed] = []
-        for change in applying.uninstall(cluster, ref.name, ref.namespace, dry_run=dry_run):
+        for change in applying.uninstall(cluster, ref, dry_run=dry_run):
             changes.append(change)
             talk.note(f"{_named(change)} {'would be ' if dry_run else ''}deleted")
         left = 0 if dry_run else looking.until_gone(cluster, ref, timeout, talk.note)
