@@ -1,4 +1,4 @@
-.PHONY: run test check setup image bench docs manifests screenshots lock format clean
+.PHONY: run test check setup dist image bench docs manifests screenshots lock format clean
 
 KUBIYA := .venv/bin/kubiya
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -18,6 +18,11 @@ check: setup ## Format, lint, types, layers
 
 setup: ## .venv with the kubiya command; as root on Debian also the system packages of the tests
 	@scripts/setup
+
+dist: setup ## The wheel and the source distribution, in dist/, with the pages of the web interface
+	@test -f src/kubiya_workers/console/static/index.html || \
+	  { echo "The pages of the web interface are not built, and would be missing: install Node.js 20 or newer." >&2; exit 1; }
+	.venv/bin/python -m hatchling build -t sdist -t wheel -d dist
 
 image: ## The images of this version, for Docker; DOCKER_BUILD_FLAGS are passed on
 	docker build $(DOCKER_BUILD_FLAGS) -f deploy/Dockerfile --target worker -t kubiya-workers:$(VERSION) .

@@ -1,10 +1,17 @@
 """Workers in containers of a real Docker: the images, plain `docker run`, and `kubiya worker start --type=docker`."""
 
+import contextlib
+import io
 import json
 import os
+import pty
+import random
 import re
 import signal
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +21,12 @@ from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.launchers.docker import single
 from kubiya_workers.launchers.docker.spec import IMAGE, ContainerWorker
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
+from tests import registry
 from tests.cluster import pods
 from tests.dockerd import CONTROL_PLANE, Docker, base, running, why_not
 
 from .installation import Installation, kill, lines, ports_of_its_own
-from .machine import until
+from .machine import KUBIYA, Machine, until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -339,6 +347,50 @@ def test_on_demand_it_is_a_container_that_goes_with_its_run(
     (name,) = re.findall(r"Remove it: +docker rm --force --volumes (\S+)", failed.stderr)
     assert "] Ready" in docker.run("logs", name)
     assert [inspect(docker, one)["Name"] for one in left(docker)] == [f"/{name}"]
+
+
+@pytest.mark.skipif(registry.program() is None, reason="docker-registry is not here: scripts/setup fetches it")
+@pytest.mark.parametrize("terminal", [False, True], ids=["lines", "bar"])
+def test_an_image_is_pulled_and_how_far_is_told(
+    docker: Docker, installation: Installation, tmp_path: Path, terminal: bool
+) -> None:
+    installation.machine.environ |= {"DOCKER_HOST": docker.address, "TERM": "xterm-256color"}
+    content = tmp_path / "content.tar"
+    with tarfile.open(content, "w") as archive:
+        data = random.Random(7).randbytes(16 << 20)
+        entry = tarfile.TarInfo("data")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    with registry.running(tmp_path, rate=12 << 20) as address:
+        image = f"{address}/team/worker:2"
+        docker.run("import", "--change", "USER 10001", str(content), image)
+        docker.run("push", image)
+        docker.run("rmi", image)
+        words = ("worker", "start", "--queue-id=q", "--type=docker", f"--image={address}/team/worker", "--image-tag=2")
+        said = on_terminal(installation.machine, *words) if terminal else installation.machine.run(*words).stderr
+        pulled = docker.run("image", "inspect", "--format", "{{.Config.User}}", image)
+        docker.clear()
+        docker.run("rmi", image)
+    assert pulled == "10001"
+    assert f"Pulling {image}" in said and f"Pulled {image}" in said
+    assert ("━" in said and "MB" in said) if terminal else re.search(r"  \d+ % of 1\d", said), said
+    assert "kubiya" in said and "not found" in said, "there is no worker in it, which is said"
+
+
+def on_terminal(machine: Machine, *words: str) -> str:
+    """All that a command shows at a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [KUBIYA, *words], cwd=machine.work, env=machine.environ, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as command:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's end, once the command has ended
+            while piece := os.read(ours, 65_536):
+                shown += piece
+        assert command.wait(60) != 0
+    os.close(ours)
+    return shown.decode()
 
 
 # --- pods, as the manifests have them

@@ -88,6 +88,11 @@ export interface AssistantMessage {
   tool_calls: readonly ToolCall[];
 }
 
+export interface CallReport {
+  since: string;
+  models: readonly ModelCalls[];
+}
+
 export interface Changed {
   kind: string;
   name: string;
@@ -418,6 +423,17 @@ export interface Model {
   display_order: number;
 }
 
+export interface ModelCalls {
+  model: string;
+  upstream: string | null;
+  calls: number;
+  errors: { readonly [name: string]: number };
+  given_up: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  last: string;
+}
+
 export interface ModelStarted {
   step: number;
   attempt: number;
@@ -534,15 +550,12 @@ export interface ProcessRef {
 export interface ProxyModel {
   model_name: string;
   params: { readonly [name: string]: unknown };
-  calls: number | null;
-  errors: number | null;
-  average_ms: number | null;
 }
 
 export interface ProxyRecord {
   owner: ProcessRef;
   process: ProcessRef | null;
-  state: "running" | "starting" | "failed";
+  state: "running" | "starting" | "stopping" | "stopped" | "failed";
   reason: string | null;
   url: string;
   started_at: string | null;
@@ -552,7 +565,7 @@ export interface ProxyRecord {
 
 export interface ProxyStatus {
   owner: string;
-  state: "running" | "starting" | "stopped" | "failed";
+  state: "running" | "starting" | "stopping" | "stopped" | "failed";
   reason: string | null;
   url: string | null;
   pid: number | null;
@@ -561,6 +574,7 @@ export interface ProxyStatus {
   restarts: number;
   healthy: boolean | null;
   models: readonly ProxyModel[];
+  calls: readonly ModelCalls[];
   actions: readonly ("start" | "stop" | "restart")[];
   log: string | null;
 }
@@ -587,6 +601,12 @@ export interface Queue {
   parent_execution_id: string | null;
   created_at: string;
   updated_at: string;
+}
+
+export interface QueueBacklog {
+  queue: string;
+  executions: number;
+  has_worker: boolean;
 }
 
 export interface QueuePatch {

@@ -98,7 +98,7 @@ async def control_plane(
             auth=auth,
             metrics=metrics,
         )
-        meter = CallMeter(Budgets(database), gateway.catalogue)
+        meter = CallMeter(Budgets(database), gateway.catalogue, metrics)
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
         await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))

@@ -53,13 +53,25 @@ HEADERS = {
 
 
 class Sessions:
-    """The browsers that were let in. `clock` is seconds since the epoch."""
+    """The browsers that were let in, remembered by digests of their cookies.
 
-    def __init__(self, secret: str, clock: Callable[[], float] = time.time) -> None:
+    `clock` is seconds since the epoch; `known` those that a predecessor had let in; `on_change` hears all of them each
+    time that another one came in.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        known: Iterable[str] = (),
+        on_change: Callable[[tuple[str, ...]], None] = lambda _: None,
+    ) -> None:
         self._secret = secret
         self._clock = clock
         self._used: dict[str, float] = {}
-        self._open: dict[str, None] = {}
+        self._open = dict.fromkeys(known)
+        self._on_change = on_change
 
     def exchange(self, token: str) -> str | None:
         """A session for a token that is good and was not used before."""
@@ -69,17 +81,23 @@ class Sessions:
         self._used = {used: at for used, at in self._used.items() if now - at < 2 * signin.GOOD_FOR_S}
         self._used[token] = now
         session = secrets.token_urlsafe(32)
-        self._open[session] = None
+        self._open[_digest(session)] = None
         while len(self._open) > _MOST_SESSIONS:
             del self._open[next(iter(self._open))]
+        self._on_change(tuple(self._open))
         return session
 
     def knows(self, session: str | None) -> bool:
-        return session is not None and session in self._open
+        return session is not None and _digest(session) in self._open
 
     def csrf(self, session: str) -> str:
         """What goes with everything that changes something: bound to the session, and useless without it."""
         return hmac.new(self._secret.encode(), f"csrf {session}".encode(), hashlib.sha256).hexdigest()
+
+
+def _digest(session: str) -> str:
+    """Of 256 random bits: no salt or slow hash makes it harder to guess."""
+    return hashlib.sha256(session.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from . import variables as v
 from .source import Source
 
 PROXY_RECORD = "proxy.json"
+PROXY_STOP = "proxy-stop"
 """In the directory of whoever keeps a LiteLLM."""
 
 

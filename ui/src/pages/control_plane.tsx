@@ -2,7 +2,7 @@ import { useNow, useWorld } from "../context";
 import { Badge, Facts, Figure, Page, Panel } from "../parts/basics";
 import { Line } from "../parts/charts";
 import { Json } from "../parts/text";
-import { clock, count, since } from "../words";
+import { ago, clock, count, since } from "../words";
 
 const SHOWN = 12;
 
@@ -24,7 +24,7 @@ export default function ControlPlane() {
         />
         <Figure
           name="Last contact"
-          value={connection.last_contact ? `${since(connection.last_contact, now)} ago` : "never"}
+          value={connection.last_contact ? ago(connection.last_contact, now) : "never"}
           tone={connection.state === "lost" ? "bad" : "calm"}
         />
         <Figure name="Reconnects" value={count(connection.reconnects)} note="since this interface began" />

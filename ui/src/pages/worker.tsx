@@ -5,7 +5,7 @@ import type { Action, PoolWorker, WorkerReport } from "../contracts";
 import { useNow, useWorld } from "../context";
 import { Badge, Confirmed, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
 import { LogView } from "../parts/log_view";
-import { clock, count, since, size, span } from "../words";
+import { ago, clock, count, since, size, span } from "../words";
 
 const QUESTIONS: Record<Action, string> = {
   pause: "It finishes what it has and takes nothing new, until it is resumed. Pause it?",
@@ -99,8 +99,8 @@ function About({ worker }: { worker: PoolWorker }) {
           ["PID", listed.pid],
           ["Uptime", since(listed.started_at, now)],
           ["Restarts", record?.last_restart ? `${record.restarts}, the last: ${record.last_restart.reason}` : listed.restarts],
-          ["Last poll", report?.last_poll && `${since(report.last_poll, now)} ago`],
-          ["Last heartbeat", report?.last_heartbeat && `${since(report.last_heartbeat, now)} ago`],
+          ["Last poll", report?.last_poll && ago(report.last_poll, now)],
+          ["Last heartbeat", report?.last_heartbeat && ago(report.last_heartbeat, now)],
           ["Backlog of its queue", report?.backlog],
           ["Version", listed.version],
           ["Control plane", record?.control_plane_url],
