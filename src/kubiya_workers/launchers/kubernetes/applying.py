@@ -67,11 +67,13 @@ def install(cluster: Cluster, it: Installation, *, force: bool = False, dry_run:
         return
     # First: an autoscaler that is to go must not scale what is about to have a number again.
     yield from _prune(cluster, it, wanted)
-    for kind, name in [(one["kind"], name_of(one)) for one in wanted]:
-        # Rendered again each time: the pods are told which version of the Secret they have.
-        fresh = rendered(it, secret_version=_version(cluster, it)) if kind == "Deployment" else wanted
-        (one,) = (found for found in fresh if (found["kind"], name_of(found)) == (kind, name))
-        yield _applied(cluster, it, one, force=force)
+    for one in wanted:
+        if one["kind"] == "Secret":
+            yield _applied(cluster, it, one, force=force)
+    # The pods are told which version of the Secret they have.
+    for one in rendered(it, secret_version=_version(cluster, it)):
+        if one["kind"] != "Secret":
+            yield _applied(cluster, it, one, force=force)
 
 
 def uninstall(cluster: Cluster, ref: InstallationRef, *, dry_run: bool = False) -> Iterator[Changed]:
