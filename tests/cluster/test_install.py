@@ -229,9 +229,9 @@ def test_extensions_are_asked_for_first_and_what_is_not_wanted_any_more_goes(
     [
         (Fate.CRASHES, (), ["it crashes again and again: it ended with status 3", "the key is not known"]),
         (Fate.NO_IMAGE, (), ["ErrImageNeverPull", "load the image into the cluster's nodes"]),
-        (Fate.NO_IMAGE, ("--image", "r/w:1", "--timeout", "1"), ["ImagePullBackOff: Back-off pulling", "within 1 s"]),
-        (Fate.QUOTA, ("--timeout", "1"), ["exceeded quota: small"]),
-        (Fate.NOT_READY, ("--timeout", "1"), ["Unhealthy: Readiness probe failed"]),
+        (Fate.NO_IMAGE, ("--image", "r/w:1", "--timeout", "3"), ["ImagePullBackOff: Back-off pulling", "within 3 s"]),
+        (Fate.QUOTA, ("--timeout", "3"), ["exceeded quota: small"]),
+        (Fate.NOT_READY, ("--timeout", "3"), ["Unhealthy: Readiness probe failed"]),
     ],
 )
 def test_it_says_why_pods_are_not_ready(
