@@ -108,7 +108,7 @@ async def control_plane(
             on_demand = _on_demand(settings, guard, database, executions, auth, url)
             stack.push_async_callback(on_demand.close)
             executions.on_demand = on_demand.wake
-            executions.on_end.append(on_demand.wake)
+            executions.on_end.append(on_demand.told_of_an_end)
             await on_demand.start()
         yield Running(url, reached.host or "", first.created)
 
