@@ -6,8 +6,7 @@ They are ended in reverse order. This is the one place that knows both the contr
 """
 
 import functools
-import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -34,28 +33,30 @@ from kubiya_workers.gateway.config import upstreams_of
 from kubiya_workers.launchers import state
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.launchers.on_demand.choice import provisioner
-from kubiya_workers.launchers.serving.server import address, served
+from kubiya_workers.launchers.ports import LOOPBACK
+from kubiya_workers.launchers.serving.server import Door, address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
-from .lifetime import Temporal
+from .lifetime import Entrance, Temporal
 from .meter import CallMeter
 
 
 @dataclass(frozen=True)
 class Running:
-    """Where the control plane answers, and the admin key if this start made it."""
+    """Where the control plane answers, and the admin key if this start made it. With TLS, `url` is on loopback."""
 
     url: str
+    tls_url: str
     temporal: str
     first_key: str | None = field(repr=False)
 
 
 @asynccontextmanager
 async def control_plane(
-    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, listener: socket.socket, guard: Guard
+    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, entrance: Entrance, guard: Guard
 ) -> AsyncGenerator[Running, None]:
-    """A control plane that serves on `listener` for as long as the context lasts; `guard` is this process's.
+    """A control plane that serves at `entrance` for as long as the context lasts; `guard` is this process's.
 
     Raises:
         Refusal, BadSetting: a part cannot be had; the reason names it.
@@ -77,32 +78,33 @@ async def control_plane(
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
+        stack.push_async_callback(auth.uses.close)
+        await auth.uses.start()
         recall = functools.partial(recall_default, database, gateway.catalogue)
         await recall()
         reconciler = Reconciler(database, executions, engine, auth, also=recall)
         stack.push_async_callback(reconciler.close)
         await reconciler.start()
         if settings.traces.on:
-            tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
-            stack.push_async_callback(tracing.close)
-            await tracing.start()
-            executions.on_end.append(tracing.wake)
+            executions.on_end.append(await _traced(stack, settings, database, log))
         plane = ControlPlane(
             settings=settings,
             database=database,
             log=log,
             engine=engine,
-            temporal=_for_workers(reached),
+            temporal=_for_workers(reached, embedded=temporal.address is not None),
             objects=objects,
             models=gateway.catalogue,
             auth=auth,
             metrics=metrics,
+            tls=entrance.certificate.check if entrance.certificate else None,
         )
         meter = CallMeter(Budgets(database), gateway.catalogue, metrics)
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
-        await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
-        url = address(settings.host, listener)
+        doors = served(app, *_doors(entrance), before_stop=log.hub.close, websockets=True)
+        await stack.enter_async_context(doors)
+        url, tls_url = _addresses(settings.host, entrance)
         if settings.on_demand.is_on:
             # After HTTP, and so ended before it: workers that go hand back what they have.
             on_demand = _on_demand(settings, guard, database, executions, auth, url)
@@ -110,7 +112,21 @@ async def control_plane(
             executions.on_demand = on_demand.wake
             executions.on_end.append(on_demand.told_of_an_end)
             await on_demand.start()
-        yield Running(url, reached.host or "", first.created)
+        yield Running(url, tls_url, reached.host or "", first.created)
+
+
+def _doors(entrance: Entrance) -> list[Door]:
+    if entrance.certificate is None or entrance.local is None:
+        return [Door(entrance.listener)]
+    return [Door(entrance.listener, entrance.certificate.context), Door(entrance.local)]
+
+
+def _addresses(host: str, entrance: Entrance) -> tuple[str, str]:
+    """For this machine, and, where TLS is spoken, for everybody."""
+    if entrance.certificate is None or entrance.local is None:
+        return address(host, entrance.listener), ""
+    named = address(entrance.certificate.name or host, entrance.listener, scheme="https")
+    return address(LOOPBACK, entrance.local), named
 
 
 def _on_demand(
@@ -120,6 +136,16 @@ def _on_demand(
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
     parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
     return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+
+
+async def _traced(
+    stack: AsyncExitStack, settings: ServerSettings, database: Database, log: EventLog
+) -> Callable[[], None]:
+    """Runs are sent as traces until the stack is unwound; what to call when one has ended."""
+    tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
+    stack.push_async_callback(tracing.close)
+    await tracing.start()
+    return tracing.wake
 
 
 def _collector() -> Collector:
@@ -133,6 +159,7 @@ async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSe
     return settings if temporal.address is None else replace(settings, host=await temporal.address)
 
 
-def _for_workers(settings: TemporalSettings) -> TemporalAddress:
+def _for_workers(settings: TemporalSettings, *, embedded: bool) -> TemporalAddress:
     assert settings.host is not None  # known since it was reached
-    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls)
+    tunnel = embedded or settings.tunnel
+    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls, tunnel)
