@@ -239,7 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         self.api.asked.append((self.command, self.path))
         try:
-            if self.api.token and self.headers.get("Authorization") != f"Bearer {self.api.token}":
+            scheme, _, token = (self.headers.get("Authorization") or "").partition(" ")
+            if self.api.token and (scheme.lower(), token) != ("bearer", self.api.token):
                 raise Refused(401, "Unauthorized", "Unauthorized")
             answer = self._answer(parts.path.strip("/").split("/"), query, body)
             if answer is not None:

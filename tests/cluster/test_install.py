@@ -112,6 +112,7 @@ def test_manifests_are_printed_without_a_cluster_and_without_a_secret(machine: M
         done = install(machine, *words, KUBECONFIG="/nonexistent")
         found = {thing["kind"]: thing for thing in read(done.stdout)}
         assert "Secret" not in found
+        assert found["Namespace"]["metadata"]["name"] == NAMESPACE
         assert "kubectl create secret generic kubiya-worker-q-secrets" in done.stderr
         pod = found["Deployment"]["spec"]["template"]["spec"]
         assert pod["containers"][0]["resources"]["requests"] == {"cpu": "250m", "memory": "1Gi"}
@@ -119,6 +120,13 @@ def test_manifests_are_printed_without_a_cluster_and_without_a_secret(machine: M
             {"operator": "Equal", "key": "gpu", "value": "yes", "effect": "NoSchedule"},
             {"operator": "Exists", "key": "spot"},
         ]
+
+
+def test_a_namespace_of_others_is_not_printed(machine: Machine) -> None:
+    done = install(machine, "--dry-run", "-o", "yaml", "-n", "shared", KUBECONFIG="/nonexistent")
+    found = list(yaml.safe_load_all(done.stdout))
+    assert "Namespace" not in {thing["kind"] for thing in found}
+    assert {thing["metadata"]["namespace"] for thing in found} == {"shared"}
 
 
 def test_pods_are_replaced_when_settings_or_the_key_change(machine: Machine, cluster: Cluster) -> None:
@@ -221,9 +229,9 @@ def test_extensions_are_asked_for_first_and_what_is_not_wanted_any_more_goes(
     [
         (Fate.CRASHES, (), ["it crashes again and again: it ended with status 3", "the key is not known"]),
         (Fate.NO_IMAGE, (), ["ErrImageNeverPull", "load the image into the cluster's nodes"]),
-        (Fate.NO_IMAGE, ("--image", "r/w:1", "--timeout", "1"), ["ImagePullBackOff: Back-off pulling", "within 1 s"]),
-        (Fate.QUOTA, ("--timeout", "1"), ["exceeded quota: small"]),
-        (Fate.NOT_READY, ("--timeout", "1"), ["Unhealthy: Readiness probe failed"]),
+        (Fate.NO_IMAGE, ("--image", "r/w:1", "--timeout", "3"), ["ImagePullBackOff: Back-off pulling", "within 3 s"]),
+        (Fate.QUOTA, ("--timeout", "3"), ["exceeded quota: small"]),
+        (Fate.NOT_READY, ("--timeout", "3"), ["Unhealthy: Readiness probe failed"]),
     ],
 )
 def test_it_says_why_pods_are_not_ready(
@@ -261,8 +269,9 @@ def test_what_the_cluster_refuses_is_said_before_anything_is_changed(machine: Ma
     cluster.api.create("deployments", NAMESPACE, {**foreign, "spec": spec}, "helm")
     refused = install(machine, "--name", "other", status=4)
     assert "was not installed by kubiya" in refused.stderr
-    other = machine.run("worker", "install", "--queue", "p", "--name", NAME)
-    assert (other.returncode, f"{NAME} in kubiya serves queue q" in other.stderr) == (4, True)
+    for verb in ("install", "uninstall"):
+        other = machine.run("worker", verb, "--queue", "p", "--name", NAME)
+        assert (other.returncode, f"{NAME} in kubiya serves queue q" in other.stderr) == (4, True)
 
 
 def test_flags_that_contradict_each_other_and_what_is_missing(machine: Machine) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from kubiya_workers.contracts.errors import Conflict, Forbidden, NotFound
-from kubiya_workers.contracts.pool import Changed
+from kubiya_workers.contracts.pool import Changed, InstallationRef
 
 from .cluster import Cluster, FieldConflict
 from .manifests import namespace, rendered
@@ -67,15 +67,26 @@ def install(cluster: Cluster, it: Installation, *, force: bool = False, dry_run:
         return
     # First: an autoscaler that is to go must not scale what is about to have a number again.
     yield from _prune(cluster, it, wanted)
-    for kind, name in [(one["kind"], name_of(one)) for one in wanted]:
-        # Rendered again each time: the pods are told which version of the Secret they have.
-        fresh = rendered(it, secret_version=_version(cluster, it)) if kind == "Deployment" else wanted
-        (one,) = (found for found in fresh if (found["kind"], name_of(found)) == (kind, name))
-        yield _applied(cluster, it, one, force=force)
+    for one in wanted:
+        if one["kind"] == "Secret":
+            yield _applied(cluster, it, one, force=force)
+    # The pods are told which version of the Secret they have.
+    for one in rendered(it, secret_version=_version(cluster, it)):
+        if one["kind"] != "Secret":
+            yield _applied(cluster, it, one, force=force)
 
 
-def uninstall(cluster: Cluster, name: str, namespace: str, *, dry_run: bool = False) -> Iterator[Changed]:
-    """Take away everything of an installation, but for its namespace; its pods drain after that."""
+def uninstall(cluster: Cluster, ref: InstallationRef, *, dry_run: bool = False) -> Iterator[Changed]:
+    """Take away everything of an installation, but for its namespace; its pods drain after that.
+
+    Raises:
+        Conflict: it is another queue's.
+        Forbidden, Unavailable: the cluster refuses, or does not answer.
+    """
+    name, namespace = ref.name, ref.namespace
+    there = cluster.get("Deployment", name, namespace)
+    if there is not None and (queue := _queue_of(there)) not in (None, ref.queue):
+        raise Conflict(f"{name} in {namespace} serves queue {queue}", fix=f"kubiya worker uninstall --queue={queue}")
     for kind in _PRUNED:
         for found in _ours(cluster, kind, name, namespace):
             if dry_run or cluster.delete(kind, name_of(found), namespace):
@@ -112,12 +123,16 @@ def _check_owner(cluster: Cluster, it: Installation) -> None:
             f"there is a Deployment {it.name} in {it.namespace} already, which was not installed by kubiya",
             fix="--name for another name, or --namespace for another place",
         )
-    queue = part(there, "metadata", "annotations").get(QUEUE)
+    queue = _queue_of(there)
     if queue not in (None, it.values.queue):
         raise Conflict(
             f"{it.name} in {it.namespace} serves queue {queue}",
             fix=f"--name for another name, or first: kubiya worker uninstall --queue={queue}",
         )
+
+
+def _queue_of(deployment: Object) -> str | None:
+    return part(deployment, "metadata", "annotations").get(QUEUE)
 
 
 def _applied(cluster: Cluster, it: Installation, manifest: Manifest, *, force: bool, dry_run: bool = False) -> Changed:

@@ -4,9 +4,10 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from kubiya_workers.contracts.errors import NotFound, Refusal
+from kubiya_workers.contracts.errors import Invalid, NotFound, Refusal
 from kubiya_workers.contracts.pool import InstallationRef
 
 from ..upkeep.reader import Wanted, head, select, selected
@@ -53,9 +54,10 @@ class Logs:
         self, cluster: Cluster, pod: str, wanted: Wanted, tail: int | None
     ) -> Iterator[tuple[datetime, str, Record]]:
         def lines() -> Iterator[str]:
-            for moment, line in _timed(cluster.log(self._ref.namespace, pod, CONTAINER)):
-                self._last[pod] = moment
-                yield line
+            with suppress(Invalid, NotFound):  # its container is about to begin, or it has just gone
+                for moment, line in _timed(cluster.log(self._ref.namespace, pod, CONTAINER)):
+                    self._last[pod] = moment
+                    yield line
 
         moment = _FIRST
         for record in select(lines(), wanted, tail=tail):
@@ -120,6 +122,8 @@ class Logs:
                             lines.put(line)
                 except NotFound:
                     return
+                except Invalid:
+                    pass  # its container is about to begin
                 time.sleep(_NEW_PODS_S)
                 if pod not in begun(cluster, ref):
                     return

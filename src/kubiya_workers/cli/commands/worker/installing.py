@@ -194,13 +194,13 @@ def _layers(known: ClientSettings, queue: str, source: Source, said: Mapping[str
 
 
 async def _task_queue(known: ClientSettings, queue: str) -> str:
-    """The name by which Temporal, and so KEDA, knows the queue; the queue has to be there for that.
+    """The name by which Temporal, and so KEDA, knows the queue; the queue has to be there, and a worker's key will do.
 
     Raises:
         NotFound: there is no such queue.
     """
     async with reach(known) as reached:
-        return (await reached.client.queues.get(queue)).task_queue_name
+        return str((await reached.client.queues.config(queue))["task_queue_name"])
 
 
 def _printed(it: "Installation", output: Format) -> int:
@@ -210,19 +210,21 @@ def _printed(it: "Installation", output: Format) -> int:
     import yaml
 
     from kubiya_workers.launchers.kubernetes.manifests import namespace, rendered
+    from kubiya_workers.launchers.kubernetes.spec import NAMESPACE
 
-    shown = [namespace(it.namespace), *(one for one in rendered(it) if one["kind"] != "Secret")]
+    # Another one may be there, for other pods too: theirs must not be shut out by what is applied for ours.
+    ours = [namespace(NAMESPACE)] if it.namespace == NAMESPACE else []
+    shown = [*ours, *(one for one in rendered(it) if one["kind"] != "Secret")]
     if output is Format.JSON:
         click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": shown}, indent=2))
     else:
         click.echo(yaml.safe_dump_all(shown, sort_keys=False, allow_unicode=True), nl=False)
     keys = [] if it.values.secret.name else [it.values.secret.key]
-    for name, wanted in ((it.own_secret, [*keys, *it.secrets]),):
-        if wanted:
-            talk.note(
-                f"The Secret {name} is not printed. Make it with the keys {', '.join(wanted)}, for one by:\n"
-                f"  kubectl create secret generic {name} -n {it.namespace} --from-file={wanted[0]}=/dev/stdin"
-            )
+    if wanted := [*keys, *it.secrets]:
+        talk.note(
+            f"The Secret {it.own_secret} is not printed. Make it with the keys {', '.join(wanted)}, for one by:\n"
+            f"  kubectl create secret generic {it.own_secret} -n {it.namespace} --from-file={wanted[0]}=/dev/stdin"
+        )
     return Exit.DONE
 
 
@@ -339,7 +341,7 @@ def _taken_out(ref: InstallationRef, timeout: float, dry_run: bool) -> list[Chan
 
     with connected(ref.kubeconfig, ref.context) as cluster:
         changes: list[Changed] = []
-        for change in applying.uninstall(cluster, ref.name, ref.namespace, dry_run=dry_run):
+        for change in applying.uninstall(cluster, ref, dry_run=dry_run):
             changes.append(change)
             talk.note(f"{_named(change)} {'would be ' if dry_run else ''}deleted")
         left = 0 if dry_run else looking.until_gone(cluster, ref, timeout, talk.note)
