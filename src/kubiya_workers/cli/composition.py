@@ -11,8 +11,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from starlette.types import ASGIApp
+
+from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.control_plane.app import build
-from kubiya_workers.control_plane.auth import Auth
+from kubiya_workers.control_plane.auth import Auth, check_scope
 from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
@@ -33,6 +36,7 @@ from kubiya_workers.launchers.serving.server import address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
+from .fleet import web_interface
 from .lifetime import Temporal
 from .meter import CallMeter
 
@@ -93,11 +97,27 @@ async def control_plane(
             auth=auth,
             metrics=metrics,
         )
-        meter = CallMeter(Budgets(database), gateway.catalogue)
         routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
-        await stack.enter_async_context(served(app, listener, before_stop=log.hub.close))
-        yield Running(address(settings.host, listener), reached.host or "", first.created)
+        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, database, auth)})
+        url = address(settings.host, listener)
+        pages = await stack.enter_async_context(web_interface(app, settings, database, auth, url))
+        await stack.enter_async_context(served(app, listener, before_stop=lambda: (log.hub.close(), pages())))
+        yield Running(url, reached.host or "", first.created)
+
+
+def _model_calls(gateway: Gateway, database: Database, auth: Auth) -> ASGIApp:
+    return router(gateway, functools.partial(_model_caller, auth), CallMeter(Budgets(database), gateway.catalogue))
+
+
+async def _model_caller(auth: Auth, key: str) -> Caller:
+    """Who calls a model.
+
+    Raises:
+        Unauthorized, Forbidden: the key is not known, or may only read.
+    """
+    caller = await auth.authenticate_key(key)
+    check_scope(caller, frozenset({Scope.CLIENT, Scope.WORKER}))
+    return caller
 
 
 def _collector() -> Collector:

@@ -37,7 +37,7 @@ from .live import LiveView
 from .logs import Logs
 from .pages import Pages
 from .parts import Parts
-from .pool import Pool
+from .pool import Pool, ThisMachine
 from .target import Target
 
 _LOOK_S = 0.5
@@ -130,13 +130,15 @@ async def _serve(start: Start) -> None:
 
 def _parts(start: Start, listener: socket.socket, secret: str) -> Parts:
     plane, over = ControlPlane(start.target), asyncio.Event()
+    # Cookies do not know ports: each web interface of this machine has a name of its own.
+    cookie = f"kubiya_{listener.getsockname()[1]}"
     return Parts(
         paths=start.paths,
-        names=Names(listener.getsockname()[1], (*start.settings.allowed_hosts, start.settings.host.lower())),
-        sessions=Sessions(secret),
+        names=Names((*start.settings.allowed_hosts, start.settings.host.lower())),
+        sessions=Sessions(secret, cookie=cookie),
         plane=plane,
         forward=Forward(start.target),
-        live=LiveView(start.paths, plane, over),
+        live=LiveView(ThisMachine(start.paths), plane, over),
         pool=Pool(start.paths),
         pages=Pages(),
         logs=Logs(start.paths, over),

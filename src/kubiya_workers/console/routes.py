@@ -14,7 +14,6 @@ from starlette.responses import Response, StreamingResponse
 
 from kubiya_workers import __version__
 from kubiya_workers.contracts.console import (
-    Action,
     DoctorReport,
     EnvironmentPage,
     LogPage,
@@ -26,6 +25,7 @@ from kubiya_workers.contracts.console import (
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.models import ChosenModel, ModelTest
 from kubiya_workers.contracts.wire import Wire, zoned
+from kubiya_workers.contracts.workers import Action, AskedOf
 from kubiya_workers.settings.source import Source
 
 from . import doctor, environment, log_files, proxy
@@ -33,12 +33,6 @@ from .live import LiveView
 from .logs import MOST_LINES, Asked
 from .parts import Parts
 from .sse import KEEP_ALIVE, EventStream, event
-
-
-class Noted(Wire):
-    """The body of an action: empty, or with a note for whoever looks."""
-
-    note: str | None = None
 
 
 class Wish(Wire):
@@ -67,11 +61,11 @@ def router(parts: Parts) -> APIRouter:  # noqa: C901 - one route after the other
 
     @routes.get("/live")
     async def live() -> Response:
-        return EventStream(_told(parts.live))
+        return EventStream(told(parts.live))
 
     @routes.post("/workers/{key}/{action}")
-    async def act(key: str, action: Action, noted: Noted | None = None) -> PoolWorker:
-        done = await parts.pool.act(key, action, note=noted.note if noted else None)
+    async def act(key: str, action: Action, asked: AskedOf | None = None) -> PoolWorker:
+        done = await parts.pool.act(key, action, note=asked.note if asked else None)
         parts.live.wake()
         return done
 
@@ -159,7 +153,8 @@ async def _logs_asked(
 LogsAsked = Annotated[Asked, Depends(_logs_asked)]
 
 
-async def _told(live: LiveView) -> AsyncGenerator[bytes]:
+async def told(live: LiveView) -> AsyncGenerator[bytes]:
+    """The snapshots of a live view, as they come."""
     yield KEEP_ALIVE  # the headers go out at once
     changes = live.changes()
     try:

@@ -60,8 +60,9 @@ def CallerOf(*allowed: Scope) -> Any:
     """The caller, known by its key and of one of these scopes; an admin always is."""
     scopes = frozenset(allowed)
 
-    async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-        check_scope(caller, scopes)
+    async def check(request: Request, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        # No GET changes anything.
+        check_scope(caller, scopes, reads=request.method in ("GET", "HEAD"))
         return caller
 
     return Depends(check)
@@ -77,6 +78,8 @@ Admin = Annotated[Caller, CallerOf()]
 """Only admins."""
 Client = Annotated[Caller, CallerOf(Scope.CLIENT)]
 """People and programs that use the product."""
+Person = Annotated[Caller, CallerOf(Scope.CLIENT, Scope.READ)]
+"""Whoever may at least look."""
 Anyone = Annotated[Caller, CallerOf(Scope.CLIENT, Scope.WORKER)]
 """Whoever has a good key."""
 WorkerToken = Annotated[Caller, Depends(_worker)]

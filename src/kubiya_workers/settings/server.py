@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import variables as v
+from .console import ConsoleSettings
 from .paths import Paths
 from .proxies import Proxies
 from .source import BadSetting, Source
@@ -144,6 +145,7 @@ class ServerSettings:
     accepted_key: str | None = field(repr=False)
     """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
     traces: TraceSettings = field(default_factory=TraceSettings)
+    web: ConsoleSettings = field(default_factory=ConsoleSettings)
     log_level: str = "INFO"
     log_format: str = "text"
 
@@ -161,6 +163,7 @@ class ServerSettings:
             gateway=GatewaySettings.of(source, config=llm_config),
             accepted_key=source.get(v.API_KEY) or None,
             traces=TraceSettings.of(source),
+            web=ConsoleSettings.of(source),
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),
         )

@@ -45,11 +45,11 @@ async def test_an_address_never_leads_elsewhere(console: Console) -> None:
         assert httpx.URL(BASE).join(place).netloc == httpx.URL(BASE).netloc and "\\" not in place, place
 
 
-def test_a_token_is_good_for_half_a_day() -> None:
+async def test_a_token_is_good_for_half_a_day() -> None:
     token = signin.make(SECRET, 1_000_000.0)
     assert signin.is_good(SECRET, token, 1_000_000.0 + signin.GOOD_FOR_S - 1)
     assert not signin.is_good(SECRET, token, 1_000_000.0 + signin.GOOD_FOR_S + 1)
-    assert Sessions(SECRET, clock=lambda: 1_000_000.0 + signin.GOOD_FOR_S + 1).exchange(token) is None
+    assert await Sessions(SECRET, clock=lambda: 1_000_000.0 + signin.GOOD_FOR_S + 1).exchange(token) is None
 
 
 async def test_no_route_answers_a_stranger(console: Console) -> None:
@@ -117,7 +117,7 @@ async def test_every_answer_tells_a_browser_what_it_may_not(console: Console) ->
 
 
 def test_names_are_loopbacks_and_those_that_are_allowed() -> None:
-    names = Names(8088, ("workers.example.com", "other.example:444"))
+    names = Names(("workers.example.com", "other.example:444"))
     for host in ("127.0.0.1:8088", "LOCALHOST:9000", "[::1]:8088", "workers.example.com", "workers.example.com:443"):
         assert names.has(host), host
     for host in ("", "example.com", "other.example:445", "x.workers.example.com", "127.0.0.2:8088", "localhost:x"):
@@ -125,7 +125,7 @@ def test_names_are_loopbacks_and_those_that_are_allowed() -> None:
 
 
 def test_a_page_is_ours_at_the_name_that_was_asked_and_at_an_allowed_one() -> None:
-    names = Names(8088, ("workers.example.com",))
+    names = Names(("workers.example.com",))
     assert names.has_origin("http://127.0.0.1:9000", "127.0.0.1:9000"), "a port that ours is mapped to"
     assert names.has_origin("https://workers.example.com", "127.0.0.1:8088"), "a proxy that asks by our own name"
     for origin in ("http://127.0.0.1:8089", "http://localhost:8088", "file://workers.example.com", "null", ""):

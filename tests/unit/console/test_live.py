@@ -13,9 +13,9 @@ from kubiya_workers.console import pool
 from kubiya_workers.console.contact import Contacts, ControlPlane
 from kubiya_workers.console.live import LiveView, notices
 from kubiya_workers.console.target import Target
-from kubiya_workers.contracts.console import Action, Connection, ConnectionState, Contact, PoolWorker
+from kubiya_workers.contracts.console import Connection, ConnectionState, Contact, PoolWorker
 from kubiya_workers.contracts.pool import Pause, Record, WorkerReport
-from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.contracts.workers import Action, Worker
 from kubiya_workers.launchers.guard import start_time
 from kubiya_workers.launchers.upkeep import listing, records
 from kubiya_workers.settings.paths import Paths
@@ -115,7 +115,9 @@ async def test_a_control_plane_that_is_away_is_said_to_be_and_asked_again(tmp_pa
 async def test_a_snapshot_comes_at_once_and_ends_with_the_process(tmp_path: Path) -> None:
     paths, over = Paths(tmp_path), asyncio.Event()
     records.write(paths, record())
-    live = LiveView(paths, ControlPlane(Target(paths, "http://127.0.0.1:1", "key", embedded=False)), over)
+    live = LiveView(
+        pool.ThisMachine(paths), ControlPlane(Target(paths, "http://127.0.0.1:1", "key", embedded=False)), over
+    )
     looking = asyncio.create_task(live.forever())
     changes = live.changes()
     first = await asyncio.wait_for(anext(changes), 10)

@@ -69,6 +69,7 @@ class Api:
     engine: Engine
     admin: httpx.AsyncClient
     client: httpx.AsyncClient
+    read: httpx.AsyncClient
     worker: httpx.AsyncClient
     nobody: httpx.AsyncClient
     open: Callable[[str], httpx.AsyncClient]
