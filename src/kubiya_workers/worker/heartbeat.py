@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import Conflict, Forbidden, NotFound, Refusal, Unauthorized
-from kubiya_workers.contracts.workers import Heartbeat, Registered
+from kubiya_workers.contracts.workers import Heartbeat, Registered, Wish
 from kubiya_workers.observability import logs
 
 from .contact import Contact
@@ -25,7 +25,11 @@ _GONE = (Unauthorized, Forbidden, NotFound, Conflict)
 
 
 class HeartbeatThread:
-    """Beats every `interval` seconds until `stop`. `on_gone` is called, on that thread, when we were given up."""
+    """Beats every `interval` seconds until `stop`.
+
+    `on_gone` is called, on that thread, when we were given up; `on_wish` with what is asked of this worker; it says
+    whether that is news.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class HeartbeatThread:
         *,
         describe: Callable[[], Heartbeat],
         on_gone: Callable[[str], None],
+        on_wish: Callable[[Wish], bool],
         metrics: Metrics,
     ) -> None:
         self._metrics = metrics
@@ -43,6 +48,7 @@ class HeartbeatThread:
         self._standing = standing
         self._describe = describe
         self._on_gone = on_gone
+        self._on_wish = on_wish
         self._stopped = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -77,7 +83,7 @@ class HeartbeatThread:
             return
         began = time.monotonic()
         try:
-            await client.workers.heartbeat(self._registered.worker_id, self._describe())
+            wish = await client.workers.heartbeat(self._registered.worker_id, self._describe())
         except _GONE as error:
             self._failed(began)
             self._on_gone(error.detail)
@@ -90,6 +96,8 @@ class HeartbeatThread:
             self._metrics.heartbeat("ok", time.monotonic() - began)
             self._standing.beat_taken()
             self._contact.control_plane = time.monotonic()
+            if wish is not None and self._on_wish(wish):
+                self.beat_now()  # that it was heard
 
     def _failed(self, began: float) -> None:
         self._metrics.heartbeat("failed", time.monotonic() - began)

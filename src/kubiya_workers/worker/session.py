@@ -13,7 +13,7 @@ from temporalio.converter import DataConverter
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.client.payloads import HttpObjects, data_converter
 from kubiya_workers.contracts.errors import Unavailable
-from kubiya_workers.contracts.workers import Heartbeat, Registered
+from kubiya_workers.contracts.workers import CAN, REPORT, Heartbeat, Registered
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.worker import WorkerSettings
@@ -32,6 +32,7 @@ from .models.client import ModelClient
 from .runtime import Runtime
 from .standing import Standing
 from .tools import Toolbox
+from .wishes import Wishes
 from .workspaces import Workspaces
 
 log = logs.get(__name__)
@@ -72,7 +73,9 @@ class Ending:
 
 
 @contextlib.asynccontextmanager
-async def opened(standing: Standing, registered: Registered, guard: Guard, metrics: Metrics) -> AsyncGenerator[Session]:
+async def opened(
+    standing: Standing, registered: Registered, guard: Guard, metrics: Metrics, wishes: Wishes
+) -> AsyncGenerator[Session]:
     """Connect, poll and beat; on leaving, stop taking work, finish or hand back what runs, and flush.
 
     Raises:
@@ -91,7 +94,7 @@ async def opened(standing: Standing, registered: Registered, guard: Guard, metri
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
         polls.bodies = _bodies(settings, steps, models, Toolbox(guard))
-        heartbeat = _heartbeat(standing, registered, contact, ending, metrics)
+        heartbeat = _heartbeat(standing, registered, contact, ending, metrics, wishes)
         intake = Intake(standing, steps.running, polls.open, changed=heartbeat.beat_now, failed=ending.because)
         # What is put on the stack last is left first: what runs is drained while it is still watched, and we beat.
         heartbeat.start()
@@ -127,14 +130,15 @@ def _bodies(settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox
 
 
 def _heartbeat(
-    standing: Standing, registered: Registered, contact: Contact, ending: Ending, metrics: Metrics
+    standing: Standing, registered: Registered, contact: Contact, ending: Ending, metrics: Metrics, wishes: Wishes
 ) -> HeartbeatThread:
     return HeartbeatThread(
         registered,
         contact,
         standing,
-        describe=_describer(contact, standing),
+        describe=_describer(contact, standing, wishes),
         on_gone=ending.because,
+        on_wish=wishes.take,
         metrics=metrics,
     )
 
@@ -223,7 +227,7 @@ async def _watch_backlog(connection: Connection, standing: Standing, metrics: Me
         await asyncio.sleep(BACKLOG_INTERVAL_S)
 
 
-def _describer(contact: Contact, standing: Standing) -> Callable[[], Heartbeat]:
+def _describer(contact: Contact, standing: Standing, wishes: Wishes) -> Callable[[], Heartbeat]:
     """What a heartbeat says, and the `Metrics` line that goes with it."""
 
     def describe() -> Heartbeat:
@@ -253,7 +257,10 @@ def _describer(contact: Contact, standing: Standing) -> Callable[[], Heartbeat]:
                 "loop_lag_s": round(contact.loop_lag(now), 3),
                 "poll_age_s": contact.poll_age(now),
                 "pause_note": standing.closed.reason if standing.closed else None,
+                CAN: list(wishes.can(paused=standing.closed is not None and standing.closed.pause is not None)),
+                REPORT: standing.report().model_dump(mode="json"),
             },
+            heard=wishes.heard,
         )
 
     return describe
