@@ -22,6 +22,11 @@ export async function openSession(): Promise<ConsoleSession> {
   return session;
 }
 
+/** Exchange a key for a session, which the browser keeps where no script sees it. */
+export function signIn(key: string): Promise<void> {
+  return post("/console/api/sign-in", { key });
+}
+
 export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return ask<T>("GET", path, undefined, signal);
 }

@@ -83,6 +83,7 @@ export interface ApprovalResolved {
 
 export interface AskedOf {
   note: string | null;
+  until: string | null;
 }
 
 export interface AssistantMessage {
@@ -868,6 +869,7 @@ export interface Wish {
   id: string;
   action: Action;
   note: string | null;
+  until: string | null;
   asked_by: string;
   asked_at: string;
   heard_at: string | null;

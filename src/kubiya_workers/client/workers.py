@@ -35,9 +35,9 @@ class Workers:
     async def get(self, worker: str) -> Worker:
         return await self._connection.get(f"/workers/{part(worker)}", _ONE)
 
-    async def ask(self, worker: str, action: Action, *, note: str | None = None) -> Worker:
+    async def ask(self, worker: str, action: Action, asked: AskedOf | None = None) -> Worker:
         """Ask something of a worker, wherever it is; `wish` of the answer says when it has heard."""
-        return await self._connection.put("POST", f"/workers/{part(worker)}/{action}", _ONE, AskedOf(note=note))
+        return await self._connection.put("POST", f"/workers/{part(worker)}/{action}", _ONE, asked)
 
     # --- a worker's own calls
 

@@ -65,6 +65,7 @@ class Fleet:
 class OwnPlane:
     """The control plane of this very process, asked without a network."""
 
+    is_own = True
     embedded = False
     authentication = "none is needed: these pages are its own"
 

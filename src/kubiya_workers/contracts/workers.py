@@ -48,6 +48,8 @@ class Wish(Wire):
     id: str
     action: Action
     note: str | None = None
+    until: Timestamp | None = None
+    """When a pause is over by itself."""
     asked_by: str
     """The name of the key."""
     asked_at: Timestamp
@@ -56,9 +58,13 @@ class Wish(Wire):
 
 
 class AskedOf(Wire):
-    """The body with which something is asked of a worker: empty, or with a note for whoever looks."""
+    """The body with which something is asked of a worker: empty, or with a note for whoever looks.
+
+    `until` is when a pause is over by itself.
+    """
 
     note: str | None = None
+    until: Timestamp | None = None
 
 
 class Heard(Wire):

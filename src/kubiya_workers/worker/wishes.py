@@ -52,9 +52,8 @@ class Wishes:
         paths, queue = self._settings.paths, self._settings.queue
         match wish.action:
             case Action.PAUSE:
-                pauses.write(
-                    paths, queue, Pause(note=wish.note or f"asked by {wish.asked_by}", since=datetime.now(UTC))
-                )
+                note = wish.note or f"asked by {wish.asked_by}"
+                pauses.write(paths, queue, Pause(note=note, since=datetime.now(UTC), until=wish.until))
             case Action.RESUME:
                 pauses.remove(paths, queue)
             case Action.DRAIN:

@@ -5,10 +5,12 @@ import type { Execution, Live, Minute, Notice } from "../contracts";
 import { useNow, useWorld } from "../context";
 import { Badge, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
 import { Bars, Line } from "../parts/charts";
+import { IS_FLEET } from "../place";
 import { useLoad } from "../use_load";
 import { clock, pluralized, since, span } from "../words";
 
 const RECENT_MS = 4000;
+const ANSWERS = IS_FLEET ? "Time of its own check" : "Latency";
 
 export default function Overview() {
   const { live, session } = useWorld();
@@ -26,10 +28,10 @@ export default function Overview() {
               rows={[
                 ["Version", session.version],
                 ["Build of these pages", session.build],
-                ["Host", session.hostname],
+                [IS_FLEET ? "Answered from" : "Host", session.hostname],
                 ["System", session.os],
                 ["Python", session.python],
-                ["Home", session.home],
+                ...(IS_FLEET ? [] : [["Home", session.home] as const]),
                 ["Temporal", live?.connection.temporal_host],
               ]}
             />
@@ -51,7 +53,7 @@ function Notices({ notices }: { notices: readonly Notice[] }) {
 function Figures({ live }: { live: Live }) {
   const states = new Map<string, number>();
   for (const worker of live.workers) states.set(worker.listed.state, (states.get(worker.listed.state) ?? 0) + 1);
-  const running = states.get("running") ?? states.get("active") ?? 0;
+  const running = (states.get("running") ?? 0) + (states.get("active") ?? 0);
   const waiting = Object.values(live.backlog).reduce((sum, tasks) => sum + tasks, 0);
   const last = live.minutes.slice(-60);
   const total = (field: keyof Omit<Minute, "at">) => last.reduce((sum, minute) => sum + minute[field], 0);
@@ -104,13 +106,13 @@ function Connection({ live, now }: { live: Live; now: number }) {
     <Panel title="Control plane" aside={<Badge state={connection.state} />}>
       <Line
         values={connection.samples.map((sample) => sample.latency_ms)}
-        label={`Latency of the control plane: ${latency === null ? "it does not answer" : span(latency)}`}
+        label={`${ANSWERS} of the control plane: ${latency === null ? "it does not answer" : span(latency)}`}
       />
       <Facts
         rows={[
           ["Address", connection.url],
-          ["Latency", latency === null ? "–" : `${latency.toFixed(1)} ms`],
-          ["Last contact", connection.last_contact ? `${since(connection.last_contact, now)} ago` : "–"],
+          [ANSWERS, latency === null ? "–" : `${latency.toFixed(1)} ms`],
+          [IS_FLEET ? "Last check" : "Last contact", connection.last_contact ? `${since(connection.last_contact, now)} ago` : "–"],
         ]}
       />
       <Link to="/control-plane">More</Link>

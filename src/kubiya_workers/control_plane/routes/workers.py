@@ -65,7 +65,7 @@ async def disconnect(plane: Plane, caller: WorkerToken, worker_id: WorkerId, lea
 @router.post("/workers/{worker_id}/{action}", status_code=202)
 async def ask(plane: Plane, caller: Admin, worker_id: WorkerId, action: Action, asked: AskedOf | None = None) -> Worker:
     """It hears of it in the answer to its next heartbeat: `wish` of the worker says whether it has."""
-    return await workers.ask(plane.database, caller, worker_id, action, note=asked.note if asked else None)
+    return await workers.ask(plane.database, caller, worker_id, action, asked or AskedOf())
 
 
 def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered:

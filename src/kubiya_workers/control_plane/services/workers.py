@@ -18,6 +18,7 @@ from kubiya_workers.contracts.keys import Caller, Key, Scope
 from kubiya_workers.contracts.queues import NewQueue, Queue
 from kubiya_workers.contracts.workers import (
     Action,
+    AskedOf,
     Disconnect,
     Heartbeat,
     Registration,
@@ -110,16 +111,14 @@ async def beat(database: Database, caller: Caller, worker_id: WorkerId, heartbea
         return None
 
 
-async def ask(
-    database: Database, caller: Caller, worker_id: WorkerId, action: Action, *, note: str | None = None
-) -> Worker:
+async def ask(database: Database, caller: Caller, worker_id: WorkerId, action: Action, asked: AskedOf) -> Worker:
     """Keep a wish until the worker hears of it, with its next heartbeat; it takes the place of one before.
 
     Raises:
         NotFound: no such worker.
         Conflict: it is gone, or cannot be asked this now.
     """
-    wish = Wish(id=new_id(), action=action, note=note, asked_by=caller.name, asked_at=datetime.now(UTC))
+    wish = Wish(id=new_id(), action=action, asked_by=caller.name, asked_at=datetime.now(UTC), **asked.model_dump())
     async with database.writing() as connection:
         worker = await _find(connection, worker_id)
         if action not in worker.can:

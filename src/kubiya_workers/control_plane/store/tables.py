@@ -133,7 +133,7 @@ workers = sa.Table(
     _moment("last_heartbeat"),
     _moment("disconnected_at", nullable=True),
     _text("disconnect_reason"),
-    _body("wish"),
+    sa.Column("wish", sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"), nullable=True),
 )
 """`wish` is the `Wish` that was asked last."""
 

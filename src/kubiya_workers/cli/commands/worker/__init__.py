@@ -2,6 +2,7 @@
 
 import click
 
+from .asking import drain
 from .ending import clean, restart, stop
 from .logs import logs
 from .looking import list_, status
@@ -23,5 +24,5 @@ def group() -> None:
     """
 
 
-for command in (start, stop, restart, status, list_, logs, pause, resume, clean, unit):
+for command in (start, stop, restart, status, list_, logs, pause, resume, drain, clean, unit):
     group.add_command(command)
