@@ -56,7 +56,7 @@ def _pages() -> Pages:
 
 
 def _names(web: ConsoleSettings, host: str) -> Names:
-    return Names((*web.allowed_hosts, host.lower()))
+    return Names(web.allowed_hosts, host.lower())
 
 
 async def _to_pages(_: Request) -> RedirectResponse:

@@ -134,7 +134,7 @@ def _parts(start: Start, listener: socket.socket, secret: str) -> Parts:
     cookie = f"kubiya_{listener.getsockname()[1]}"
     return Parts(
         paths=start.paths,
-        names=Names((*start.settings.allowed_hosts, start.settings.host.lower())),
+        names=Names(start.settings.allowed_hosts, start.settings.host.lower()),
         sessions=Sessions(secret, cookie=cookie),
         plane=plane,
         forward=Forward(start.target),

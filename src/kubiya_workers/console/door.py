@@ -125,12 +125,17 @@ POOL = Entrance()
 
 @dataclass(frozen=True)
 class Names:
-    """The names by which we may be reached: loopback's, with any port since ours may be mapped, and allowed ones."""
+    """The names by which we may be reached: loopback's, with any port since ours may be mapped, and allowed ones.
+
+    `own` is that on which we listen: what else listens there, on another port, is no friend for it.
+    """
 
     allowed: tuple[str, ...] = ()
+    own: str = ""
 
     def has(self, host: str) -> bool:
-        return _without_port(host.lower()) in _LOOPBACK or self._allows(host)
+        name = _without_port(host.lower())
+        return name in _LOOPBACK or (name != "" and name == self.own) or self._allows(host)
 
     def has_origin(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` is ours: at the very name and port that was asked, or at an allowed one."""

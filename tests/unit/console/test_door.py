@@ -124,6 +124,13 @@ def test_names_are_loopbacks_and_those_that_are_allowed() -> None:
         assert not names.has(host), host
 
 
+def test_the_address_on_which_we_listen_is_a_name_and_no_friend() -> None:
+    names = Names((), "192.0.2.7")
+    assert names.has("192.0.2.7:8088") and not names.has("192.0.2.8:8088") and not Names().has("")
+    assert names.has_origin("http://192.0.2.7:8088", "192.0.2.7:8088")
+    assert not names.has_origin("http://192.0.2.7:9999", "192.0.2.7:8088"), "another program of that machine"
+
+
 def test_a_page_is_ours_at_the_name_that_was_asked_and_at_an_allowed_one() -> None:
     names = Names(("workers.example.com",))
     assert names.has_origin("http://127.0.0.1:9000", "127.0.0.1:9000"), "a port that ours is mapped to"
