@@ -5,6 +5,7 @@ import type { Execution, Live, Minute, Notice } from "../contracts";
 import { useNow, useWorld } from "../context";
 import { Badge, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
 import { Bars, Line } from "../parts/charts";
+import { Queues } from "../parts/queues";
 import { IS_FLEET } from "../place";
 import { useLoad } from "../use_load";
 import { clock, pluralized, since, span } from "../words";
@@ -20,7 +21,10 @@ export default function Overview() {
       {live && <Notices notices={live.notices} />}
       {live ? <Figures live={live} /> : <p className="quiet pad">Loading…</p>}
       <div className="grid two">
-        <Recent />
+        <div className="stack">
+          {IS_FLEET && live && <Queues live={live} />}
+          <Recent />
+        </div>
         <div className="stack">
           {live && <Connection live={live} now={now} />}
           <Panel title="System">

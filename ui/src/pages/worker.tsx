@@ -52,6 +52,7 @@ export default function WorkerPage() {
       {worker.remote && <Remote worker={worker.remote} others={live.workers} />}
       <Why worker={worker} />
       {worker.report && <Figures report={worker.report} />}
+      {worker.report && worker.remote && <AsOf heard={worker.remote.last_heartbeat} />}
       <div className="grid two">
         <About worker={worker} />
         <Running worker={worker} />
@@ -105,6 +106,10 @@ function Asked({ wish, isGone, now }: { wish: Wish; isGone: boolean; now: number
 function Why({ worker }: { worker: PoolWorker }) {
   const reason = worker.report?.taking === false ? worker.report.reason : worker.record?.reason;
   return reason ? <p className="banner warn">It takes no work: {reason}</p> : null;
+}
+
+function AsOf({ heard }: { heard: string }) {
+  return <p className="quiet">As of its last heartbeat, {since(heard, useNow())} ago.</p>;
 }
 
 function Figures({ report }: { report: WorkerReport }) {
