@@ -101,7 +101,9 @@ async def control_plane(
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, database, auth)})
         url = address(settings.host, listener)
         pages = await stack.enter_async_context(web_interface(app, settings, database, auth, url))
-        await stack.enter_async_context(served(app, listener, before_stop=lambda: (log.hub.close(), pages())))
+        await stack.enter_async_context(
+            served(app, listener, before_stop=lambda: (log.hub.close(), plane.waiting.close(), pages()))
+        )
         yield Running(url, reached.host or "", first.created)
 
 

@@ -50,5 +50,10 @@ class Workers:
         answer = await self._connection.send("POST", f"/workers/{part(worker)}/heartbeat", heartbeat)
         return self._connection.read(answer, _WANTED).wish if answer.status_code == 200 else None
 
+    async def wish(self, worker: str, *, wait: float) -> Wish | None:
+        """What is wanted of it, once something is; None after `wait` seconds, 25 at most."""
+        answer = await self._connection.send("GET", f"/workers/{part(worker)}/wish", query={"wait": str(wait)})
+        return self._connection.read(answer, _WANTED).wish if answer.status_code == 200 else None
+
     async def disconnect(self, worker: str, farewell: Disconnect) -> None:
         await self._connection.send("POST", f"/workers/{part(worker)}/disconnect", farewell)

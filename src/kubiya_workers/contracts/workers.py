@@ -40,7 +40,8 @@ class Action(StrEnum):
 
 
 class Wish(Wire):
-    """What was asked of a worker last. It hears of it in the answer to its next heartbeat.
+    """What was asked of a worker last. It listens for it between its heartbeats, and hears of it in
+    their answers.
 
     `heard_at` is when it said that it did; `refused` why it does not do it. What it then does, its status tells.
     """

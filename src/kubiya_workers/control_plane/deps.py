@@ -13,6 +13,7 @@ from .auth import Auth, check_scope
 from .metrics import Metrics
 from .services.models import Models
 from .services.objects import ObjectStore
+from .services.wishes import Waiting
 from .store.database import Database
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ControlPlane:
     models: Models
     auth: Auth
     metrics: Metrics = field(default_factory=Metrics)
+    waiting: Waiting = field(default_factory=Waiting)
 
 
 async def _plane(request: Request) -> ControlPlane:

@@ -5,6 +5,7 @@ beat for a worker that is deaf: liveness is the last good poll and the loop's la
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,10 @@ from .metrics import Metrics
 from .standing import Standing
 
 log = logs.get(__name__)
+
+LISTEN_S = 20.0
+"""How long the control plane is asked to wait for something to be asked of this worker."""
+_BETWEEN_S = 0.1
 
 _GONE = (Unauthorized, Forbidden, NotFound, Conflict)
 """Answers that mean: the control plane counts this worker as lost or gone."""
@@ -74,7 +79,29 @@ class HeartbeatThread:
                 self._wake.clear()
                 await self._beat(client)
                 if not self._stopped:
-                    await asyncio.to_thread(self._wake.wait, self._contact.heartbeat_interval)
+                    await self._until_next(client)
+
+    async def _until_next(self, client: ControlPlaneClient) -> None:
+        """Wait until the next beat is due, or wanted, and listen meanwhile for what is asked of this worker."""
+        due = asyncio.ensure_future(asyncio.to_thread(self._wake.wait, self._contact.heartbeat_interval))
+        listening = asyncio.create_task(self._listen(client), name="wishes")
+        await due
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self, client: ControlPlaneClient) -> None:
+        """Until something is asked, which the next beat then says was heard; what goes wrong here, that will tell."""
+        with contextlib.suppress(Refusal):
+            while True:
+                wish = await client.workers.wish(self._registered.worker_id, wait=LISTEN_S)
+                if wish is not None:
+                    self._heard(wish)
+                    return
+                await asyncio.sleep(_BETWEEN_S)  # one that is stopping answers at once
+
+    def _heard(self, wish: Wish) -> None:
+        if self._on_wish(wish):
+            self.beat_now()
 
     async def _beat(self, client: ControlPlaneClient) -> None:
         if self._contact.is_deaf(time.monotonic()):
@@ -96,8 +123,8 @@ class HeartbeatThread:
             self._metrics.heartbeat("ok", time.monotonic() - began)
             self._standing.beat_taken()
             self._contact.control_plane = time.monotonic()
-            if wish is not None and self._on_wish(wish):
-                self.beat_now()  # that it was heard
+            if wish is not None:
+                self._heard(wish)
 
     def _failed(self, began: float) -> None:
         self._metrics.heartbeat("failed", time.monotonic() - began)

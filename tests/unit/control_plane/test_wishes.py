@@ -1,11 +1,15 @@
 """What is asked of workers: kept until they hear, never done twice, never told as done before it is."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
-from kubiya_workers.contracts.workers import Registered
+from kubiya_workers.contracts.ids import KeyId
+from kubiya_workers.contracts.keys import Caller, Scope
+from kubiya_workers.contracts.workers import Action, AskedOf, Registered
+from kubiya_workers.control_plane.services import workers
 
 from .conftest import Api
 from .test_workers import leave, make_queue, register
@@ -56,6 +60,46 @@ async def test_the_last_wish_counts(api: Api, worker: Registered) -> None:
     told = await beat(api, worker, heard={"id": first["id"]})
     assert told.json()["wish"]["id"] == last["id"]
     assert (await seen(api, worker))["wish"]["heard_at"] is None
+
+
+def listening(api: Api, worker: Registered, seconds: float = 20) -> "asyncio.Task[httpx.Response]":
+    """The worker's question for what is asked of it, on its way."""
+    client = api.open(worker.worker_token)
+    return asyncio.create_task(client.get(f"/api/v1/workers/{worker.worker_id}/wish", params={"wait": seconds}))
+
+
+async def test_a_worker_that_listens_hears_at_once(api: Api, worker: Registered) -> None:
+    asked = listening(api, worker)
+    await asyncio.sleep(0.1)
+    assert not asked.done()
+    wish = await ask(api, worker, "pause")
+    assert (await asyncio.wait_for(asked, 10)).json()["wish"] == wish
+    assert (await asyncio.wait_for(listening(api, worker), 10)).json()["wish"] == wish, "until it says that it heard"
+    await beat(api, worker, heard={"id": wish["id"]})
+    assert (await listening(api, worker, 0)).status_code == 204
+
+
+async def test_it_hears_what_was_asked_at_another_control_plane_too(api: Api, worker: Registered) -> None:
+    asked = listening(api, worker)
+    await asyncio.sleep(0.1)
+    caller = Caller(key_id=KeyId("k"), name="ops", scope=Scope.ADMIN)
+    await workers.ask(api.plane.database, caller, worker.worker_id, Action.DRAIN, AskedOf())
+    assert (await asyncio.wait_for(asked, 10)).json()["wish"]["action"] == "drain"
+
+
+async def test_nobody_is_kept_waiting_by_a_control_plane_that_stops(api: Api, worker: Registered) -> None:
+    asked = listening(api, worker)
+    await asyncio.sleep(0.1)
+    api.plane.waiting.close()
+    assert (await asyncio.wait_for(asked, 10)).status_code == 204
+    assert (await asyncio.wait_for(listening(api, worker), 10)).status_code == 204
+
+
+async def test_a_worker_hears_nothing_of_another(api: Api, worker: Registered) -> None:
+    other = await register(api)
+    path = f"/api/v1/workers/{worker.worker_id}/wish"
+    assert (await api.open(other.worker_token).get(path)).status_code == 403
+    assert (await api.client.get(path)).status_code == 403
 
 
 async def test_what_a_worker_cannot_do_it_says(api: Api, worker: Registered) -> None:

@@ -100,7 +100,7 @@ function Asked({ wish, isGone, now }: { wish: Wish; isGone: boolean; now: number
   if (wish.refused !== null) return <p className="banner bad">{`${asked}. It cannot: ${wish.refused}`}</p>;
   if (wish.heard_at !== null) return <p className="banner">{`${asked}. It heard at ${clock(wish.heard_at)}.`}</p>;
   if (isGone) return <p className="banner bad">{`${asked}. It was gone before it heard.`}</p>;
-  return <p className="banner warn">{`${asked}. It hears of it with its next heartbeat.`}</p>;
+  return <p className="banner warn">{`${asked}. It hears of it within moments, with its next heartbeat at the latest.`}</p>;
 }
 
 function Why({ worker }: { worker: PoolWorker }) {

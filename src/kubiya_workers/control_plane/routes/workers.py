@@ -1,8 +1,9 @@
 """Workers: they register on a queue, beat and leave; people list them."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from kubiya_workers.contracts.ids import WorkerId
 from kubiya_workers.contracts.pool import CrashReport
@@ -19,6 +20,8 @@ from kubiya_workers.contracts.workers import (
 from kubiya_workers.control_plane.deps import Admin, Anyone, Client, ControlPlane, Paged, Plane, WorkerToken
 from kubiya_workers.control_plane.services import crashes, models, workers
 from kubiya_workers.control_plane.services.enrolment import Enrolled
+
+LONGEST_WAIT_S = 25.0
 
 router = APIRouter(tags=["workers"])
 
@@ -57,6 +60,15 @@ async def beat(plane: Plane, caller: WorkerToken, worker_id: WorkerId, heartbeat
     return Response(status_code=204) if wish is None else Wanted(wish=wish)
 
 
+@router.get("/workers/{worker_id}/wish", response_model=None, responses={200: {"model": Wanted}, 204: {}})
+async def await_wish(
+    plane: Plane, caller: WorkerToken, worker_id: WorkerId, wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S)] = 0.0
+) -> Wanted | Response:
+    """200 with what is wanted of this worker once there is something, 204 after `wait` seconds."""
+    wish = await plane.waiting.wish(plane.database, caller, worker_id, wait)
+    return Response(status_code=204) if wish is None else Wanted(wish=wish)
+
+
 @router.post("/workers/{worker_id}/disconnect", status_code=204)
 async def disconnect(plane: Plane, caller: WorkerToken, worker_id: WorkerId, leave: Disconnect) -> None:
     await workers.disconnect(plane.database, plane.auth, caller, worker_id, leave)
@@ -64,8 +76,10 @@ async def disconnect(plane: Plane, caller: WorkerToken, worker_id: WorkerId, lea
 
 @router.post("/workers/{worker_id}/{action}", status_code=202)
 async def ask(plane: Plane, caller: Admin, worker_id: WorkerId, action: Action, asked: AskedOf | None = None) -> Worker:
-    """It hears of it in the answer to its next heartbeat: `wish` of the worker says whether it has."""
-    return await workers.ask(plane.database, caller, worker_id, action, asked or AskedOf())
+    """It hears of it within moments, at its next heartbeat at the latest: `wish` of it says whether it has."""
+    worker = await workers.ask(plane.database, caller, worker_id, action, asked or AskedOf())
+    plane.waiting.wake(worker_id)
+    return worker
 
 
 def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered:

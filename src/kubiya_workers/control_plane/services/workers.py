@@ -112,7 +112,7 @@ async def beat(database: Database, caller: Caller, worker_id: WorkerId, heartbea
 
 
 async def ask(database: Database, caller: Caller, worker_id: WorkerId, action: Action, asked: AskedOf) -> Worker:
-    """Keep a wish until the worker hears of it, with its next heartbeat; it takes the place of one before.
+    """Keep a wish until the worker has heard of it; it takes the place of one before.
 
     Raises:
         NotFound: no such worker.

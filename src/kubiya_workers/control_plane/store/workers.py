@@ -93,6 +93,12 @@ async def wish_of(connection: AsyncConnection, worker_id: WorkerId) -> Wish | No
     return None if found is None else Wish.model_validate(found)
 
 
+async def with_wishes(connection: AsyncConnection) -> Sequence[WorkerId]:
+    """The live workers of which something is wanted that they have not heard yet."""
+    unheard = (workers.c.wish.is_not(None), workers.c.wish["heard_at"].as_string().is_(None))
+    return [WorkerId(row.id) for row in await connection.execute(sa.select(workers.c.id).where(_IS_LIVE, *unheard))]
+
+
 async def pulses(connection: AsyncConnection) -> Sequence[Pulse]:
     """Of every live worker."""
     query = sa.select(workers.c.id, workers.c.last_heartbeat, workers.c.heartbeat_interval).where(_IS_LIVE)

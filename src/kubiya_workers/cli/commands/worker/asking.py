@@ -20,7 +20,7 @@ from ...output import Format, output_option, show
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HEARD_WITHIN_S = 75.0
-"""Two heartbeats and a bit, where they are as far apart as usual."""
+"""One that listens hears at once, any other in two heartbeats and a bit, where they are as far apart as usual."""
 _LOOK_S = 0.5
 
 
@@ -44,7 +44,7 @@ def drain(worker_id: str, note: str | None, output: Format) -> int:
 def asked(
     worker_id: str, action: Action, output: Format, *, note: str | None = None, until: datetime | None = None
 ) -> int:
-    """Ask it, and wait until it has heard, or for two heartbeats.
+    """Ask it, and wait until it has heard, or for two of its heartbeats.
 
     Raises:
         NotFound: no such worker.
@@ -61,7 +61,7 @@ def asked(
 async def _heard(client: ControlPlaneClient, worker_id: str, action: Action, wanted: AskedOf) -> Worker:
     worker = await client.workers.ask(worker_id, action, wanted)
     wish, deadline = worker.wish, time.monotonic() + _HEARD_WITHIN_S
-    talk.note(f"Asked worker {worker_id} to {action}; it hears of it with its next heartbeat")
+    talk.note(f"Asked worker {worker_id} to {action}; it hears of it within moments")
     while _is_open(worker, wish.id if wish else None) and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_S)
         worker = await client.workers.get(worker_id)
@@ -76,6 +76,6 @@ def _is_open(worker: Worker, wish_id: str | None) -> bool:
 def _text(worker: Worker) -> str:
     wish, name = worker.wish, f"The worker of queue {worker.queue_name} on {worker.hostname or worker.id}"
     if wish is None or wish.heard_at is None:
-        gone = f": it is {worker.status}" if not worker.status.is_live else "; it will with its next heartbeat"
+        gone = f": it is {worker.status}" if not worker.status.is_live else "; it will when it says next that it lives"
         return f"{name} has not heard yet{gone}."
     return f"{name} has heard that it is to {wish.action}; it was last seen {worker.status}."

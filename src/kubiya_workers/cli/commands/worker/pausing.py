@@ -37,7 +37,7 @@ def pause(worker_id: str | None, queue: str, note: str | None, time_: int | None
     """Let the worker of a queue of this machine finish what it has, and take nothing more.
 
     It stays so until it is resumed, through restarts too. What is submitted meanwhile waits. With WORKER_ID, that
-    worker, on any machine: it hears of it with its next heartbeat.
+    worker, on any machine: it hears of it within moments.
 
     \b
     kubiya worker pause --queue-id=my-queue --note="moving the database" --for=30m
