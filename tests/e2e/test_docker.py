@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from kubiya_workers.launchers.docker.spec import IMAGE, ContainerWorker
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 from tests.dockerd import CONTROL_PLANE, Docker, base, running, why_not
 
-from .installation import Installation, lines
+from .installation import Installation, kill, lines
 from .machine import until
 
 REASON = why_not()
@@ -297,12 +298,42 @@ def test_a_container_for_one_execution(
     monkeypatch.setenv("DOCKER_HOST", docker.address)
     installation.queue("once")
     worker = ContainerWorker(queue="once", url=installation.url, key=installation.key, name="kubiya-run-1")
-    made = single.start(worker, "test", print)
+    single.start(worker, "test", print)
+    made = worker.name
     assert single.ended(made) is None and single.left_by("test") == [made] and single.left_by("other") == []
     execution = installation.submit("go", queue="once")
     assert installation.ended(execution)["response"] == "Hello from within."
     until(lambda: single.ended(made) is not None, "it ends by itself")
-    assert single.ended(made) == 0
+    assert single.ended(made) == single.Over(0, "")
     assert single.remove(made) and not single.remove(made)
     with pytest.raises(NotFound):
         single.ended(made)
+
+
+def left(docker: Docker) -> list[str]:
+    return docker.run("ps", "--all", "--quiet", "--filter", f"label={single.LABEL}").split()
+
+
+def test_on_demand_it_is_a_container_that_goes_with_its_run(
+    docker: Docker, installation: Installation, served: Callable[..., Installation]
+) -> None:
+    """Also when the control plane is killed meanwhile: the container works on, and the next one removes it."""
+    installation.environ |= {"KUBIYA_PROVISIONER": "docker", "DOCKER_HOST": docker.address}
+    machine = served({"fail": [error(400)], "go": [shell("id -u; pwd"), Reply("said late", delay_s=6)]}).machine
+    with machine.spawn("exec", "--yes", "go") as run:
+        run.until_said("✓ shell", 90)
+        assert "10001" in run.said()
+        (container,) = left(docker)
+        assert installation.server is not None
+        kill(installation.server)
+        installation.start_server()
+        assert run.process.wait(90) == 0, run.said()
+        assert inspect(docker, container)["RestartCount"] == 0
+    assert run.out.read_text() == "said late\n"
+    until(lambda: not left(docker), "the container is removed", 40)
+
+    failed = machine.run("exec", "--yes", "--keep-on-failure", "fail")
+    assert failed.returncode == 1
+    (name,) = re.findall(r"Remove it: +docker rm --force --volumes (\S+)", failed.stderr)
+    assert "] Ready" in docker.run("logs", name)
+    assert [inspect(docker, one)["Name"] for one in left(docker)] == [f"/{name}"]

@@ -55,6 +55,8 @@ def test_a_control_plane_counts_what_it_does(installation: Installation, model: 
     assert value(samples, f"{prefix}_events_appended_total") > 5
     assert value(samples, f"{prefix}_event_commit_duration_seconds_count") > 2
     assert value(samples, f"{prefix}_executions_open") == 0
+    states = {dict(labels)["state"]: v for (name, labels), v in samples.items() if name.endswith("on_demand_workers")}
+    assert states == {"wanted": 0, "serving": 0, "kept": 0}
     route = "/api/v1/agents/{agent}/execute"
     assert value(samples, f"{prefix}_http_requests_total", method="POST", route=route, status="200") == 1
     assert value(samples, f"{prefix}_http_requests_total", route="/v1/chat/completions", status="200") == 2

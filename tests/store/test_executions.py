@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from kubiya_workers.contracts.agents import AgentSpec
+from kubiya_workers.contracts.environments import Environment
 from kubiya_workers.contracts.errors import Conflict
 from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
 from kubiya_workers.contracts.ids import EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.workers import Heartbeat, Worker, WorkerStatus
-from kubiya_workers.control_plane.store import executions, workers
+from kubiya_workers.control_plane.store import environments, executions, queues, workers
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.store.executions import StoredRun
 
@@ -217,23 +219,57 @@ def worker(queue: str = "q1", minute: int = 0) -> Worker:
     )
 
 
+def queue(queue_id: QueueId, *, ephemeral: bool = False) -> Queue:
+    return Queue(
+        id=queue_id,
+        environment_id=EnvironmentId("e"),
+        name=f"name-{queue_id}",
+        task_queue_name=queue_id,
+        ephemeral=ephemeral,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+async def test_a_queue_that_goes_with_its_workers_is_nobody_elses(database: Database) -> None:
+    own = worker("q1")
+    async with database.writing() as connection:
+        made_of = Environment(id=EnvironmentId("e"), name="e", created_at=NOW, updated_at=NOW)
+        await environments.insert(connection, made_of)
+        await queues.insert(connection, queue(own.queue_id, ephemeral=True))
+        await workers.insert(connection, own, heartbeat_interval=30)
+        assert await workers.queue_of_newest_live(connection, None, or_paused=True) is None
+
+
 async def test_workers_live_and_go(database: Database) -> None:
     old, new = worker("q1"), worker("q2", minute=1)
+
+    async def newest(*, or_paused: bool = True, environment: str | None = None) -> str | None:
+        within = None if environment is None else EnvironmentId(environment)
+        return await workers.queue_of_newest_live(connection, within, or_paused=or_paused)
+
     async with database.writing() as connection:
+        made_of = Environment(id=EnvironmentId("e"), name="e", created_at=NOW, updated_at=NOW)
+        await environments.insert(connection, made_of)
         for made in (old, new):
             await workers.insert(connection, made, heartbeat_interval=30)
+            await queues.insert(connection, queue(made.queue_id))
         assert await workers.list_(connection) == [new, old]
-        assert await workers.queue_of_newest_live(connection) == "q2"
+        assert await newest() == "q2"
         assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.DRAINING, tasks_processed=4), NOW)
-        assert await workers.queue_of_newest_live(connection) == "q1"
+        assert await newest() == "q1"
         assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.PAUSED, tasks_processed=4), NOW)
-        assert await workers.queue_of_newest_live(connection) == "q1"
+        assert await newest() == "q1"
+        assert await newest(or_paused=False) == "q1"
+        assert await newest(environment="e") == "q1"
+        assert await newest(environment="other") is None
         assert await workers.end(connection, old.id, WorkerStatus.DISCONNECTED, NOW, reason="bye")
         assert not await workers.end(connection, old.id, WorkerStatus.LOST, NOW, reason="again")
         assert not await workers.beat(connection, old.id, Heartbeat(), NOW)
-        assert await workers.queue_of_newest_live(connection) == "q2"
+        assert await newest() == "q2"
+        assert await newest(or_paused=False) is None
         assert await workers.beat(connection, new.id, Heartbeat(status=WorkerStatus.DRAINING), NOW)
-        assert await workers.queue_of_newest_live(connection) is None
+        assert await newest() is None
     async with database.writing() as connection:
         gone = await workers.get(connection, old.id)
         assert gone is not None

@@ -439,6 +439,8 @@ export interface NewAgent {
 export interface NewExecution {
   prompt: string;
   worker_queue_id: string | null;
+  environment_id: string | null;
+  keep_on_failure: boolean;
   stream: boolean;
   system_prompt: string | null;
   user_metadata: { readonly [name: string]: unknown };

@@ -7,7 +7,7 @@ They are ended in reverse order. This is the one place that knows both the contr
 
 import functools
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +20,8 @@ from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
 from kubiya_workers.control_plane.metrics import Metrics
+from kubiya_workers.control_plane.on_demand.care import Parts
+from kubiya_workers.control_plane.on_demand.loop import OnDemand
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import streams
@@ -32,6 +34,9 @@ from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
 from kubiya_workers.gateway.app import Gateway, router
 from kubiya_workers.gateway.config import upstreams_of
+from kubiya_workers.launchers import state
+from kubiya_workers.launchers.guard import Guard
+from kubiya_workers.launchers.on_demand.choice import provisioner
 from kubiya_workers.launchers.serving.server import address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
@@ -52,9 +57,9 @@ class Running:
 
 @asynccontextmanager
 async def control_plane(
-    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, listener: socket.socket
+    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, listener: socket.socket, guard: Guard
 ) -> AsyncGenerator[Running, None]:
-    """A control plane that serves on `listener` for as long as the context lasts.
+    """A control plane that serves on `listener` for as long as the context lasts; `guard` is this process's.
 
     Raises:
         Refusal, BadSetting: a part cannot be had; the reason names it.
@@ -85,7 +90,7 @@ async def control_plane(
             tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
             stack.push_async_callback(tracing.close)
             await tracing.start()
-            executions.on_end = tracing.wake
+            executions.on_end.append(tracing.wake)
         plane = ControlPlane(
             settings=settings,
             database=database,
@@ -101,10 +106,30 @@ async def control_plane(
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, database, auth)})
         url = address(settings.host, listener)
         pages = await stack.enter_async_context(web_interface(app, settings, database, auth, url))
-        await stack.enter_async_context(
-            served(app, listener, before_stop=lambda: (log.hub.close(), plane.waiting.close(), pages()))
-        )
+        stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
+        await stack.enter_async_context(served(app, listener, before_stop=stop))
+        if settings.on_demand.is_on:
+            # After HTTP, and so ended before it: workers that go hand back what they have.
+            on_demand = _on_demand(settings, guard, database, executions, auth, url)
+            stack.push_async_callback(on_demand.close)
+            executions.on_demand = on_demand.wake
+            executions.on_end.append(on_demand.wake)
+            await on_demand.start()
         yield Running(url, reached.host or "", first.created)
+
+
+def _all(calls: Sequence[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
+def _on_demand(
+    settings: ServerSettings, guard: Guard, database: Database, executions: Executions, auth: Auth, url: str
+) -> OnDemand:
+    owner = state.instance(settings.paths)
+    made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
+    parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
+    return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
 
 
 def _model_calls(gateway: Gateway, database: Database, auth: Auth) -> ASGIApp:

@@ -23,9 +23,11 @@ from kubiya_workers.launchers.spec import LocalWorker, ModelAccess
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.paths import Paths
 
+from . import kept
 from .connect import Reached
 from .exit import Exit, Failed
 from .following import Ended, cancel, follow, submit
+from .kept import OfLocalRun
 from .render.renderer import Renderer
 from .run_request import RunRequest
 
@@ -47,6 +49,7 @@ class _Stage:
     guard: Guard
     renderer: Renderer
     request: RunRequest
+    kept: OfLocalRun
     models: ModelAccess | None = None
 
     @property
@@ -86,9 +89,10 @@ async def run_here(reached: Reached, request: RunRequest, renderer: Renderer, pa
     )
     queue = await reached.client.queues.create(new, environment=request.environment or DEFAULT_ENVIRONMENT)
     try:
-        with Guard.start() as guard:
+        directory = paths.worker(request.local_queue)
+        with Guard.start() as guard, kept.local(directory, renderer, wanted=request.new.keep_on_failure) as log:
             async with _models(paths, request, renderer, guard) as models:
-                return await _on(_Stage(reached, queue, guard, renderer, request, models))
+                return log.ended(await _on(_Stage(reached, queue, guard, renderer, request, log, models)))
     finally:
         with contextlib.suppress(Refusal):  # it may have gone with its worker
             await reached.client.queues.delete(queue.id, force=True)
@@ -111,8 +115,9 @@ async def _models(
             renderer.status("Starting a worker")
             yield access
     finally:
-        for directory in (paths.upkeep(request.local_queue), paths.worker(request.local_queue)):
-            shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(paths.upkeep(request.local_queue), ignore_errors=True)
+        if not request.new.keep_on_failure:
+            shutil.rmtree(paths.worker(request.local_queue), ignore_errors=True)
 
 
 async def _on(stage: _Stage) -> Ended:
@@ -194,6 +199,7 @@ async def _one_worker(stage: _Stage, log: Callable[[str], None]) -> int:
 def _log(stage: _Stage, remember: Callable[[str], None]) -> Callable[[str], None]:
     def log(line: str) -> None:
         remember(line)
+        stage.kept.write(line)
         if stage.request.verbose:
             stage.renderer.note(f"worker: {line}")
 

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="the address to listen on; KUBIYA_SERVER_HOST, else 127.0.0.1")
     parser.add_argument("--port", type=int, help="the port; KUBIYA_SERVER_PORT, else 7466 or the next free one")
     parser.add_argument("--llm-config", help="a LiteLLM configuration for the gateway; KUBIYA_LLM_CONFIG")
+    parser.add_argument("--provisioner", help="what starts workers on demand; KUBIYA_PROVISIONER")
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
     return parser
@@ -74,7 +75,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _start(options: argparse.Namespace) -> Start:
     source = Source.of_process()
-    settings = ServerSettings.of(source, host=options.host, port=options.port, llm_config=options.llm_config)
+    settings = ServerSettings.of(
+        source,
+        host=options.host,
+        port=options.port,
+        llm_config=options.llm_config,
+        provisioner=options.provisioner,
+    )
     state.prepare(settings.paths)
     exact = options.port is not None or bool(source.text_of(v.SERVER_PORT.name))
     return Start(settings, options.mode, exact, options.report_fd, options.lock_fd)
@@ -139,7 +146,7 @@ async def _serve(start: Start) -> None:
         models = await stack.enter_async_context(_models(settings, guard))
         from .composition import control_plane  # loaded while Temporal starts: this is most of our own start
 
-        running = await stack.enter_async_context(control_plane(settings, temporal, models, listener))
+        running = await stack.enter_async_context(control_plane(settings, temporal, models, listener, guard))
         lifetime.say_up(running.url, running.temporal)
         stack.callback(state.clear, settings.paths)
         _announce(start, lifetime.state, running.first_key)

@@ -98,10 +98,16 @@ class Execution(Wire):
 
 
 class NewExecution(Wire):
-    """The body of `execute`; `limits` and `model` win over the agent's own."""
+    """The body of `execute`; `limits` and `model` win over the agent's own.
+
+    Without a queue it goes to one with a live worker, in the environment that `environment_id` names (by id or name)
+    if it does, or to a worker that is started for it; `keep_on_failure` leaves that one for inspection.
+    """
 
     prompt: str
     worker_queue_id: str | None = None
+    environment_id: str | None = None
+    keep_on_failure: bool = False
     stream: bool = True
     system_prompt: str | None = None
     user_metadata: JsonObject = {}

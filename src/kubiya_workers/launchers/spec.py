@@ -79,17 +79,23 @@ class ServerFlags:
     host: str | None = None
     port: int | None = None
     llm_config: Path | None = None
+    provisioner: str | None = None
 
     @property
     def words(self) -> list[str]:
         config = self.llm_config.absolute() if self.llm_config else None
-        given = {"--host": self.host, "--port": self.port, "--llm-config": config}
+        given = {
+            "--host": self.host,
+            "--port": self.port,
+            "--llm-config": config,
+            "--provisioner": self.provisioner,
+        }
         return [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 
 @dataclass(frozen=True)
 class LocalWorker:
-    """A worker process of this machine. `env` comes on top of the user's own environment."""
+    """A worker process of this machine. `env` comes on top of the user's own environment, or of what it `inherits`."""
 
     queue: str
     url: str
@@ -101,6 +107,8 @@ class LocalWorker:
     log: Path | None = None
     """Where it logs on when whoever read its output is gone."""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    inherits: Mapping[str, str] | None = field(default=None, repr=False)
+    """Instead of the whole environment of who starts it."""
     proxy_config: Path | None = None
     """The configuration of a LiteLLM of its own, checked; None where it uses the control plane's gateway."""
     models: ModelAccess | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,6 +28,22 @@ def prepare(paths: Paths) -> None:
         raise unwritable(paths.home, error) from error
     if not os.access(paths.server, os.W_OK | os.X_OK):
         raise BadSetting(f"{paths.server} is not writable; set KUBIYA_HOME to a directory that is")
+
+
+def instance(paths: Paths) -> str:
+    """The name of this home's control planes, one after the other, made once.
+
+    Raises:
+        BadSetting: the home cannot be written.
+    """
+    try:
+        known = paths.server_instance.read_text().strip() if paths.server_instance.exists() else ""
+        if not known:
+            known = secrets.token_hex(8)
+            replace(paths.server_instance, known + "\n")
+    except OSError as error:
+        raise unwritable(paths.server_instance, error) from error
+    return known
 
 
 def replace(path: Path, text: str) -> None:

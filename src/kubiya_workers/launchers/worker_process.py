@@ -112,8 +112,9 @@ async def spawn(program: tuple[str, ...], spec: LocalWorker, sink: Sink) -> Work
 
 
 def environment(spec: LocalWorker, extra: dict[str, str]) -> dict[str, str]:
-    """The user's own environment and what the worker has to know; the key is here, and never among its arguments."""
-    known = {**Source.of_process().environ, **spec.env}
+    """What the worker has of the environment, and what it has to know: the key too, which is never an argument."""
+    base = Source.of_process().environ if spec.inherits is None else spec.inherits
+    known = {**base, **spec.env}
     for other in (v.BASE_URL, v.GATEWAY_URL, v.SINGLE_EXECUTION):
         known.pop(other.name, None)
     known |= {

@@ -61,6 +61,16 @@ class Paths:
         return self.server / "users.lock"
 
     @property
+    def server_instance(self) -> Path:
+        """The name by which the control planes of this home know what they started."""
+        return self.server / "instance"
+
+    @property
+    def on_demand(self) -> Path:
+        """What belongs to workers on demand that are processes, a directory each."""
+        return self.server / "on-demand"
+
+    @property
     def credentials(self) -> Path:
         """The local user's own key for the embedded control plane, mode 0600."""
         return self.server / "credentials"

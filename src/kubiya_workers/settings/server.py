@@ -5,8 +5,9 @@ from pathlib import Path
 
 from . import variables as v
 from .console import ConsoleSettings
+from .on_demand import OnDemandSettings
 from .paths import Paths
-from .proxies import Proxies
+from .proxies import Proxies, is_loopback
 from .source import BadSetting, Source
 
 
@@ -146,19 +147,30 @@ class ServerSettings:
     """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
     traces: TraceSettings = field(default_factory=TraceSettings)
     web: ConsoleSettings = field(default_factory=ConsoleSettings)
+    on_demand: OnDemandSettings = field(default_factory=OnDemandSettings)
     log_level: str = "INFO"
     log_format: str = "text"
 
     @classmethod
     def of(
-        cls, source: Source, *, host: str | None = None, port: int | None = None, llm_config: str | None = None
+        cls,
+        source: Source,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        llm_config: str | None = None,
+        provisioner: str | None = None,
     ) -> "ServerSettings":
+        listens, database = source.get(v.SERVER_HOST, host), source.get(v.DATABASE_URL) or None
+        temporal = TemporalSettings.of(source)
+        embedded = is_loopback(listens) and database is None and temporal.host is None
         return cls(
             paths=Paths.of(source),
-            host=source.get(v.SERVER_HOST, host),
+            host=listens,
             port=source.get(v.SERVER_PORT, port),
-            database_url=source.get(v.DATABASE_URL) or None,
-            temporal=TemporalSettings.of(source),
+            database_url=database,
+            temporal=temporal,
+            on_demand=OnDemandSettings.of(source, embedded=embedded, kind=provisioner),
             temporal_port=source.get(v.TEMPORAL_PORT),
             gateway=GatewaySettings.of(source, config=llm_config),
             accepted_key=source.get(v.API_KEY) or None,

@@ -108,6 +108,26 @@ SKIP_MODEL_VALIDATION = Variable(
 
 SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
 SERVER_PORT = Variable("KUBIYA_SERVER_PORT", "The port the control plane listens on.", 7466, whole(0, 65_535))
+PUBLIC_URL = Variable(
+    "KUBIYA_PUBLIC_URL",
+    "Where workers that this control plane starts in containers or pods reach it.",
+    "",
+    url,
+    shown_default="the address it listens on",
+)
+PROVISIONER = Variable(
+    "KUBIYA_PROVISIONER",
+    "What starts a worker for an execution when none is live.",
+    "",
+    choice("process", "docker", "kubernetes", "none"),
+    shown_default="process on loopback with the embedded Temporal, else none",
+)
+WARM_WORKERS = Variable(
+    "KUBIYA_WARM_WORKERS", "Workers on demand that are started before anybody asks.", 0, whole(0, 100)
+)
+MAX_PROVISIONED = Variable(
+    "KUBIYA_MAX_PROVISIONED", "Workers on demand at once; executions beyond them wait.", 8, whole(1, 1000)
+)
 DATABASE_URL = Variable(
     "DATABASE_URL",
     "PostgreSQL to store in (postgresql://user@host/name).",
@@ -222,6 +242,10 @@ ALL: tuple[AnyVariable, ...] = (
     SKIP_MODEL_VALIDATION,
     SERVER_HOST,
     SERVER_PORT,
+    PUBLIC_URL,
+    PROVISIONER,
+    WARM_WORKERS,
+    MAX_PROVISIONED,
     DATABASE_URL,
     TEMPORAL_HOST,
     TEMPORAL_NAMESPACE,

@@ -122,20 +122,15 @@ def test_the_options_become_the_request(api: FakeApi, kubiya: Kubiya, monkeypatc
         "model": "m",
         "skip_model_validation": True,
         "limits": {"max_wall_s": 60.0},
+        "keep_on_failure": False,
     }
 
 
-def test_an_environment_gives_the_queue_that_has_workers(api: FakeApi, kubiya: Kubiya) -> None:
+def test_an_environment_is_the_control_planes_to_find_a_queue_in(api: FakeApi, kubiya: Kubiya) -> None:
     ends(api)
-    times = {"created_at": NOW, "updated_at": NOW}
-    queue = {"environment_id": "e1", "name": "n", "task_queue_name": "t", **times}
-    api.answers["GET /api/v1/environments/prod"] = (200, {"id": "e1", "name": "prod", **times})
-    api.answers["GET /api/v1/worker-queues"] = (
-        200,
-        [{**queue, "id": "q1"}, {**queue, "id": "q2", "active_workers": 1}],
-    )
-    assert kubiya("exec", "--yes", "--environment", "prod", "hi") == 0
-    assert submitted_by(api)["worker_queue_id"] == "q2"
+    assert kubiya("exec", "--yes", "--environment", "prod", "--keep-on-failure", "hi") == 0
+    sent = submitted_by(api)
+    assert (sent["environment_id"], sent["keep_on_failure"], sent["worker_queue_id"]) == ("prod", True, None)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +144,7 @@ def test_an_environment_gives_the_queue_that_has_workers(api: FakeApi, kubiya: K
         ["--yes", "--local", "--queue", "q", "hi"],
         ["--yes", "--queue", "a", "--queue-name", "b", "hi"],
         ["--yes", "--queue", "a,b", "hi"],
+        ["--yes", "--queue", "a", "--keep-on-failure", "hi"],
         ["--yes", "--cwd", "relative", "hi"],
         ["--yes", "--local", "--cwd", "/nowhere/at/all", "hi"],
         ["--yes", "--env", "A", "hi"],

@@ -53,6 +53,11 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 )
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Cancel it after so long.")
 @click.option("--parent-execution", metavar="ID", help="The run that this one belongs to.")
+@click.option(
+    "--keep-on-failure",
+    is_flag=True,
+    help="Leave the worker that was started for this run, for inspection, if it fails.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not show and ask first.")
 @click.option("--non-interactive", is_flag=True, help="Never ask; needs --yes.")
 @click.option("-v", "--verbose", is_flag=True, help="Whole tool outputs, reasoning, the worker's log.")
@@ -64,6 +69,9 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 @output_option
 def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_format: str, **options: Any) -> int:
     """Run a prompt on an agent and show what happens as it happens.
+
+    It runs on the queue that is named, else on one that has a live worker; where none has, the control plane starts a
+    worker for this run and removes it afterwards. With --local this command does so, on this machine.
 
     The answer goes to stdout, everything else to stderr. With `-` as the prompt, or none and a pipe, the prompt is
     read from stdin. A prompt that begins with a dash follows `--`.
@@ -133,11 +141,14 @@ def _request(
     secrets: tuple[str, ...],
     timeout: float | None,
     parent_execution: str | None,
+    keep_on_failure: bool,
     yes: bool,
     non_interactive: bool,
     verbose: bool,
 ) -> RunRequest:
     named, prompt = _prompt(words)
+    if keep_on_failure and (queue or queue_name):
+        raise click.UsageError("--keep-on-failure is about a worker that is started for this run: leave the queue out.")
     directory = _directory(cwd, local=local)
     made = f"local-{token_hex(4)}"
     gateway = chosen(known, made) if local else Gateway()
@@ -151,6 +162,7 @@ def _request(
             model=model or known.model or gateway.model or known.context_model,
             skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
+            keep_on_failure=keep_on_failure,
         ),
         local=local,
         environment=environment,

@@ -42,8 +42,20 @@ def group() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A LiteLLM configuration for the gateway: YAML or JSON.",
 )
+@click.option(
+    "--provisioner",
+    type=click.Choice(["process", "docker", "kubernetes", "none"]),
+    help="What starts a worker for an execution when none is live.  [default: KUBIYA_PROVISIONER]",
+)
 @output_option
-def start(output: Format, foreground: bool, host: str | None, port: int | None, llm_config: Path | None) -> None:
+def start(
+    output: Format,
+    foreground: bool,
+    host: str | None,
+    port: int | None,
+    llm_config: Path | None,
+    provisioner: str | None,
+) -> None:
     """Start it, and leave it running.
 
     Models are those of --llm-config, or else of the provider keys in its environment. A LiteLLM is started beside it
@@ -53,7 +65,7 @@ def start(output: Format, foreground: bool, host: str | None, port: int | None, 
     kubiya server start
     kubiya server start --llm-config ./litellm_config.yaml
     """
-    flags = ServerFlags(host, port, llm_config)
+    flags = ServerFlags(host, port, llm_config, provisioner)
     listens = Source.of_process().get(v.SERVER_HOST, host)
     exposed = not ports.is_loopback(listens)
     if foreground:

@@ -13,6 +13,7 @@ from kubiya_workers import __version__
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.contracts.health import Check
 
+from ..store import provisions
 from ..store import states as store
 from ..store.database import Database
 from ..store.states import OpenRuns, WorkersOfQueue
@@ -34,6 +35,7 @@ class States:
     workers: Sequence[WorkersOfQueue] = ()
     runs: Sequence[OpenRuns] = ()
     dialect: str = ""
+    on_demand: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 Checks = Callable[[], Awaitable[Mapping[str, Check]]]
@@ -63,9 +65,10 @@ async def _counted(database: Database, checks: Mapping[str, Check]) -> States:
         async with asyncio.timeout(LIMIT_S), database.reading() as connection:
             workers = await store.workers(connection, lost_since=datetime.now(UTC) - LOST_SHOWN)
             runs = await store.open_runs(connection)
+            on_demand = await store.on_demand(connection)
     except (Unavailable, TimeoutError):
         return States(checks, dialect=database.dialect)
-    return States(checks, workers, runs, database.dialect)
+    return States(checks, workers, runs, database.dialect, on_demand)
 
 
 class StateCollector(Collector):
@@ -82,6 +85,7 @@ class StateCollector(Collector):
         yield from _parts(states.checks)
         yield from _workers(states.workers)
         yield from _runs(states.runs)
+        yield _on_demand(states.on_demand)
 
 
 def _parts(checks: Mapping[str, Check]) -> Iterator[Metric]:
@@ -129,6 +133,15 @@ def _runs(counted: Sequence[OpenRuns]) -> Iterator[Metric]:
     for labels, count in totals.items():
         family.add_metric(labels, count)
     yield family
+
+
+def _on_demand(counted: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{_PREFIX}_on_demand_workers", "Workers on demand: wanted, serving, kept for inspection.", labels=["state"]
+    )
+    for state in provisions.State:
+        family.add_metric([state.value], counted.get(state.value, 0))
+    return family
 
 
 def shown(queues: Iterable[str]) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Executions over HTTP: submit, read, steer. Their event streams are in `streams`."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -24,6 +25,7 @@ from kubiya_workers.contracts.wire import zoned
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
 from ..services import queues
 from ..services.executions import Executions
+from ..services.provisions import Taken
 from ..services.runs import plan
 from ..store.executions import Filter
 
@@ -69,9 +71,11 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
-        settled = await plan(plane.database, agent, new, plane.models)
         identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
-        return await executions.submit(settled, new, key_id=caller.key_id, identity=identity)
+        while True:
+            settled = await plan(plane.database, agent, new, plane.models, plane.settings.on_demand.is_on)
+            with suppress(Taken):  # somebody else was given the worker that waited for it
+                return await executions.submit(settled, new, key_id=caller.key_id, identity=identity)
 
     @routes.get("/executions")
     async def list_(

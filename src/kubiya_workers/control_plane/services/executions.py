@@ -33,6 +33,7 @@ from kubiya_workers.contracts.executions import (
     ApprovalAnswer,
     Execution,
     ExecutionPatch,
+    FailureReason,
     NewExecution,
     RunOutcome,
     RunStart,
@@ -52,7 +53,7 @@ from ..store import executions as store
 from ..store import queues, usage, workers
 from ..store.database import Database
 from ..store.executions import Filter
-from . import waiting
+from . import provisions, waiting
 from .closing import closing_events, closing_values, without_secrets
 from .runs import Plan
 from .usage import Budgets
@@ -114,8 +115,10 @@ class Executions:
         self._known: dict[ExecutionId, _Known] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self.watcher: Watcher | None = None
-        self.on_end: Callable[[], None] | None = None
+        self.on_end: list[Callable[[], None]] = []
         """Told of each run that this process closed."""
+        self.on_demand: Callable[[], None] | None = None
+        """Told of each run that needs a worker of its own."""
 
     # --- submit
 
@@ -129,6 +132,7 @@ class Executions:
         Raises:
             Invalid: the prompt is blank or too long.
             BudgetExhausted: nothing is left of the budget of the key that submits it.
+            Taken: the worker that waited for it has another execution now: plan it anew.
         """
         _check_prompt(new.prompt)
         execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
@@ -145,12 +149,16 @@ class Executions:
             has_secrets=bool(plan.workspace.secrets),
             has_budget=has_budget,
         )
-        await self._insert(execution, plan.workspace, run, plan.task_queue)
+        await self._insert(execution, plan, run)
         return _submitted(execution, await self._start(run, plan.task_queue))
 
-    async def _insert(self, execution: Execution, workspace: Workspace, run: RunStart, task_queue: str) -> None:
+    async def _insert(self, execution: Execution, plan: Plan, run: RunStart) -> None:
         async def also(connection: AsyncConnection) -> None:
-            await store.insert(connection, execution, workspace=workspace, run_start=run, task_queue_name=task_queue)
+            if plan.demand is not None:
+                await provisions.settle(connection, plan.demand, plan.queue, execution.id)
+            await store.insert(
+                connection, execution, workspace=plan.workspace, run_start=run, task_queue_name=plan.task_queue
+            )
 
         opening = (
             StatusChanged(status=Status.PENDING, reason=execution.status_reason),
@@ -160,6 +168,8 @@ class Executions:
         self._known[execution.id] = _known(execution)
         if self._counts is not None:
             self._counts.execution_submitted()
+        if plan.demand is not None and self.on_demand is not None:
+            self.on_demand()
 
     async def _start(self, run: RunStart, task_queue: str) -> str:
         try:
@@ -347,6 +357,24 @@ class Executions:
         await self.close(execution_id, RunOutcome(status=Status.CANCELLED, error=reason))
         return await self.get(execution_id)
 
+    async def fail(self, execution_id: ExecutionId, reason: FailureReason, error: str) -> None:
+        """Close a run that cannot go on; one that is over stays as it is."""
+        await self.close(execution_id, RunOutcome(status=Status.FAILED, failure_reason=reason, error=error))
+        await self._ended_is_fine(self._engine.terminate(execution_id, error))
+
+    async def say_waiting(self, execution_id: ExecutionId, reason: str) -> None:
+        """Tell what a run waits for that nobody has begun; said once, however often it is told."""
+
+        async def also(connection: AsyncConnection) -> None:
+            run = await store.get(connection, execution_id)
+            status = await store.lock_status(connection, execution_id)
+            if status is not Status.PENDING or run is None or run.status_reason == reason:
+                raise _NoNews(f"execution {execution_id} is {status}")
+            await store.update(connection, execution_id, status_reason=reason, updated_at=_now())
+
+        with contextlib.suppress(_NoNews):
+            await self._log.append(execution_id, (StatusChanged(status=Status.PENDING, reason=reason),), also=also)
+
     async def message(self, execution_id: ExecutionId, text: str) -> Execution:
         execution = await self._signal(execution_id, names.SIGNAL_MESSAGE, text)
         said = MessageAdded(role="user", content=text, message_id=f"user-{new_id()}")
@@ -401,8 +429,8 @@ class Executions:
             self._known.pop(execution_id, None)
         if self._counts is not None:
             self._counts.execution_ended(outcome.status)
-        if self.on_end is not None:
-            self.on_end()
+        for tell in self.on_end:
+            tell()
 
     # --- inside
 
@@ -424,7 +452,8 @@ class Executions:
                 return Hands("that was deleted", pollers)
             live = await workers.list_(connection, queue_id=queue.id, live=True)
             gone = await workers.list_(connection, queue_id=queue.id, live=False, limit=GONE_LOOKED_AT)
-        return Hands(queue.name, pollers, (*live, *gone))
+            on_demand = await provisions.told(connection, execution)
+        return Hands(queue.name, pollers, (*live, *gone), on_demand)
 
     async def _learn(self, execution_id: ExecutionId) -> _Known:
         execution = await self.get(execution_id)
@@ -449,6 +478,10 @@ class Executions:
             await request
         except NotFound:
             return
+
+
+class _NoNews(Refusal):
+    """Nothing has to be told."""
 
 
 class _AlreadyClosed(Refusal):

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kubiya_workers.agent.skills import tools_for
 from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironment, Limits
+from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT, Environment
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId, KeyId
@@ -18,8 +19,11 @@ from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker
 
 from ..store import agents, environments, queues, skills, workers
+from ..store import provisions as provision_store
 from ..store.database import Database
+from . import provisions
 from .models import Models, check_for
+from .provisions import Demand
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Plan:
     queue: Queue
     workspace: Workspace
     interactive: bool
+    demand: Demand | None = None
+    """That it needs a worker of its own: then `queue` is that one's."""
 
     @property
     def task_queue(self) -> str:
@@ -45,7 +51,7 @@ class Plan:
             prompt=new.prompt,
             system_prompt=self.agent.system_prompt or None,
             status=Status.PENDING,
-            status_reason=f"a worker on queue {self.queue.name}",
+            status_reason="a worker on demand" if self.demand else f"a worker on queue {self.queue.name}",
             model=self.agent.model,
             execution_metadata={**new.user_metadata, **new.execution_metadata},
             worker_queue_id=self.queue.id,
@@ -56,19 +62,19 @@ class Plan:
         )
 
 
-async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models) -> Plan:
-    """Settle what runs, where and with what.
+async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models, on_demand: bool) -> Plan:
+    """Settle what runs, where and with what; `on_demand`: a worker is started for it where none is live.
 
     Raises:
-        NotFound: no such agent or queue.
-        Conflict: no queue was named and none has a live worker.
+        NotFound: no such agent, queue or environment.
+        Conflict: no queue was named, none has a live worker, and none is started.
         Invalid: limits or a skill's configuration are wrong, or there is no such model.
     """
     async with database.reading() as connection:
         entity = await agents.find(connection, agent_ref)
         if entity is None:
             raise NotFound(f"no agent {agent_ref!r}", fix="List them with: kubiya agent list")
-        queue = await _queue(connection, new.worker_queue_id)
+        queue, demand = await _place(connection, new, on_demand)
         tools = await _tools(connection, entity)
         environment = await environments.get(connection, queue.environment_id)
         live = await _asked(connection, entity, new, queue)
@@ -83,6 +89,7 @@ async def plan(database: Database, agent_ref: str, new: NewExecution, models: Mo
         queue=queue,
         workspace=_workspace(*layers, new.execution_environment),
         interactive=bool(new.execution_metadata.get("interactive", False)),
+        demand=demand,
     )
 
 
@@ -95,24 +102,54 @@ async def _asked(
     return await workers.list_(connection, queue_id=queue.id, live=True)
 
 
-async def _queue(connection: AsyncConnection, named: str | None) -> Queue:
-    if named is not None:
-        found = await queues.find(connection, named)
-        if found is None:
-            raise NotFound(
-                f"no worker queue {named!r}",
-                fix=f"Start a worker on it: kubiya worker start --queue-id={named} --type=local",
-            )
-        return found
-    served = await workers.queue_of_newest_live(connection)
-    found = await queues.find(connection, served) if served else None
+async def _place(connection: AsyncConnection, new: NewExecution, on_demand: bool) -> tuple[Queue, Demand | None]:
+    """The queue that is named, else one whose worker is live, else one that is made for it."""
+    if new.worker_queue_id is not None:
+        return await _named(connection, new.worker_queue_id), None
+    wanted = None if new.environment_id is None else await _environment(connection, new.environment_id)
+    within = wanted.id if wanted else None
+    served = await workers.queue_of_newest_live(connection, within, or_paused=not on_demand)
+    if served is not None and (found := await queues.find(connection, served)):
+        return found, None
+    if on_demand:
+        home = wanted or await _environment(connection, DEFAULT_ENVIRONMENT)
+        warm = await provision_store.free(connection, home.id)
+        made = provisions.queue_for(home.id) if warm is None else provisions.queue_for(home.id, warm[1], warm[0])
+        return made, Demand(is_warm=warm is not None, keep=new.keep_on_failure)
+    if wanted is not None:
+        return await _of(connection, wanted), None
+    raise Conflict(
+        "no worker is live on any queue, and this control plane starts none on demand",
+        fix="Run it on this machine with --local, or start a worker: "
+        "kubiya worker start --queue-id=my-queue --type=local",
+    )
+
+
+async def _named(connection: AsyncConnection, ref: str) -> Queue:
+    found = await queues.find(connection, ref)
     if found is None:
-        raise Conflict(
-            "no worker is live on any queue",
-            fix="Run it on this machine with --local, or start a worker: "
-            "kubiya worker start --queue-id=my-queue --type=local",
+        raise NotFound(
+            f"no worker queue {ref!r}", fix=f"Start a worker on it: kubiya worker start --queue-id={ref} --type=local"
         )
     return found
+
+
+async def _environment(connection: AsyncConnection, ref: str) -> Environment:
+    found = await environments.find(connection, ref)
+    if found is None:
+        raise NotFound(f"no environment {ref!r}", fix="List them with: kubiya environment list")
+    return found
+
+
+async def _of(connection: AsyncConnection, environment: Environment) -> Queue:
+    """A queue of the environment: what is given to it waits for its worker."""
+    found = await queues.list_(connection, environment_id=environment.id, limit=1)
+    if not found:
+        raise NotFound(
+            f"environment {environment.name!r} has no queue",
+            fix=f"Make one: kubiya queue create NAME --environment {environment.name}",
+        )
+    return found[0]
 
 
 async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:

@@ -35,11 +35,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Hands:
-    """A queue's name, how many poll it as Temporal counts them, and its workers: the live, and some that are gone."""
+    """A queue's name, how many poll it as Temporal counts them, and its workers: the live, and some that are gone.
+
+    `on_demand` is what is known of the worker that is, or will be, started for this run alone.
+    """
 
     queue: str
     pollers: int
     workers: Sequence[Worker] = ()
+    on_demand: str | None = None
 
 
 def reason(status: Status, stored: str | None, progress: Progress, hands: Hands, now: datetime) -> str | None:
@@ -55,7 +59,7 @@ def reason(status: Status, stored: str | None, progress: Progress, hands: Hands,
     if paused and any(step.is_running for step in progress.pending):
         return None  # A paused worker finishes what it has.
     if paused or hands.pollers == 0:
-        return f"a worker: {_nobody(hands, now)}"
+        return hands.on_demand or f"a worker: {_nobody(hands, now)}"
     if status is Status.PENDING:
         return f"a free slot on a worker of queue {hands.queue}"
     return _backing_off(progress.pending) or _unclaimed(progress.pending, hands.queue)

@@ -55,6 +55,12 @@ def minute_text(connection: AsyncConnection, moment: sa.ColumnElement[Any]) -> s
     return sa.func.to_char(in_utc, sa.literal_column("'YYYY-MM-DD HH24:MI'"))
 
 
+async def one_at_a_time(connection: AsyncConnection, matter: int) -> None:
+    """Until the transaction ends, whoever else asks for the same matter waits. SQLite has one writer anyway."""
+    if connection.dialect.name != "sqlite":
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(matter)))
+
+
 def sqlite_engine(path: Path, *, writer: bool) -> AsyncEngine:
     """An engine on one file: the writer has a single connection and begins IMMEDIATE, readers commit each statement.
 

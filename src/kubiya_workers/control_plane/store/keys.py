@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kubiya_workers.contracts.ids import KeyId, WorkerId
+from kubiya_workers.contracts.ids import KeyId, QueueId, WorkerId
 from kubiya_workers.contracts.keys import Key, Scope
 
 from .errors import taken
@@ -58,6 +58,12 @@ async def revoke_worker(connection: AsyncConnection, worker_id: WorkerId, now: d
 
 async def _revoke(connection: AsyncConnection, which: sa.ColumnElement[Any], now: datetime) -> None:
     await connection.execute(sa.update(keys).where(which, keys.c.revoked_at.is_(None)).values(revoked_at=now))
+
+
+async def delete_of_queue(connection: AsyncConnection, queue_id: QueueId) -> Sequence[KeyId]:
+    """Delete what registers workers of a queue, and their tokens."""
+    deleted = await connection.execute(sa.delete(keys).where(keys.c.queue_id == queue_id).returning(keys.c.id))
+    return [KeyId(row[0]) for row in deleted]
 
 
 async def forget_revoked_tokens(connection: AsyncConnection, before: datetime) -> None:

@@ -1,6 +1,6 @@
 """The statements that count, for monitoring: each goes by an index over what is open or live, never over all rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -60,3 +60,10 @@ async def open_runs(connection: AsyncConnection) -> Sequence[OpenRuns]:
     )
     rows = await connection.execute(query)
     return [OpenRuns(queue, bool(e), Status(status), count) for queue, e, status, count in rows]
+
+
+async def on_demand(connection: AsyncConnection) -> Mapping[str, int]:
+    """How many workers on demand there are in each state."""
+    state = tables.provisions.c.state
+    rows = await connection.execute(sa.select(state, sa.func.count()).group_by(state))
+    return {row[0]: row[1] for row in rows}

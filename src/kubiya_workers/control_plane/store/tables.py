@@ -86,6 +86,22 @@ queues = sa.Table(
 )
 """Names are unique across environments: a worker is started with a queue's name alone."""
 
+provisions = sa.Table(
+    "provisions",
+    METADATA,
+    sa.Column("queue_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text(), nullable=False),
+    sa.Column("execution_id", sa.String(64), nullable=True, unique=True),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("kind", sa.String(16), nullable=True),
+    sa.Column("owner", sa.String(64), nullable=True, index=True),
+    sa.Column("attempt", sa.Integer(), nullable=False),
+    sa.Column("keep", sa.Boolean(), nullable=False),
+    _moment("created_at"),
+    _moment("seen_at"),
+)
+"""Workers on demand, wanted or there, one a queue: `services.provisions`. Without an execution it is a warm one."""
+
 keys = sa.Table(
     "keys",
     METADATA,

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kubiya_workers.contracts.ids import QueueId, WorkerId
+from kubiya_workers.contracts.ids import EnvironmentId, QueueId, WorkerId
 from kubiya_workers.contracts.workers import Heartbeat, Wish, Worker, WorkerStatus
 
 from .queues import LIVE
-from .tables import workers
+from .tables import queues, workers
 
 _SHOWN = [column for column in workers.c if column.name != "heartbeat_interval"]
 _IS_LIVE = workers.c.status.in_(LIVE)
@@ -57,13 +57,21 @@ async def count_live(connection: AsyncConnection, queue_id: QueueId) -> int:
     return (await connection.execute(query)).scalar_one()
 
 
-async def queue_of_newest_live(connection: AsyncConnection) -> QueueId | None:
-    """The queue of the worker that takes work and registered last, else of one that is paused; None without either."""
+async def queue_of_newest_live(
+    connection: AsyncConnection, environment_id: EnvironmentId | None, *, or_paused: bool
+) -> QueueId | None:
+    """The queue of the worker that takes work and registered last, `or_paused` else of one that is paused.
+
+    Queues that go with their workers are not meant: those were made for something of their own.
+    """
     active = workers.c.status == WorkerStatus.ACTIVE.value
-    takes = workers.c.status.in_((WorkerStatus.ACTIVE.value, WorkerStatus.PAUSED.value))
+    paused = workers.c.status == WorkerStatus.PAUSED.value
     order = (sa.case((active, 0), else_=1), workers.c.registered_at.desc())
-    query = sa.select(workers.c.queue_id).where(takes).order_by(*order).limit(1)
-    return (await connection.execute(query)).scalar_one_or_none()
+    query = sa.select(workers.c.queue_id).join(queues, queues.c.id == workers.c.queue_id)
+    query = query.where(sa.or_(active, paused) if or_paused else active, sa.not_(queues.c.ephemeral))
+    if environment_id is not None:
+        query = query.where(queues.c.environment_id == environment_id)
+    return (await connection.execute(query.order_by(*order).limit(1))).scalar_one_or_none()
 
 
 async def beat(connection: AsyncConnection, worker_id: WorkerId, beat: Heartbeat, now: datetime) -> bool:

@@ -166,9 +166,10 @@ class Docker:
         )
 
     def labelled(self, label: str) -> list[str]:
-        """The ids of all containers with a label (`name` or `name=value`), running or not."""
+        """The names of all containers with a label (`name` or `name=value`), running or not."""
         with _renamed(label):
-            return [str(found["Id"]) for found in self._api.containers(all=True, filters={"label": label})]
+            found = self._api.containers(all=True, filters={"label": label})
+        return [str(one["Names"][0]).removeprefix("/") for one in found]
 
     def log(self, container: str, *, since: float | None = None, follow: bool = False) -> Iterator[bytes]:
         """What it wrote, each line after its time, in pieces that may end within a line."""

@@ -3,21 +3,25 @@
 Nothing here is asynchronous. Containers are labelled, so that whoever comes after a crash finds what was left.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.pool import ContainerState
 from kubiya_workers.settings import variables as v
 
+from ..worker_process import said_last
+from . import lines
 from .engine import connected
 from .images import Progress, obtain
 from .kept import made
 from .spec import ContainerWorker, check_place
 
 LABEL = "io.kubiya.single"
+_LAST_WORDS = 4
 
 
-def start(spec: ContainerWorker, owner: str, progress: Progress) -> str:
-    """A started container for one execution; its id. `owner` names whoever is to remove it: see `left_by`.
+def start(spec: ContainerWorker, owner: str, progress: Progress) -> None:
+    """Start a container for one execution. `owner` names whoever is to remove it: see `left_by`.
 
     Raises:
         NotFound: there is no image.
@@ -33,11 +37,18 @@ def start(spec: ContainerWorker, owner: str, progress: Progress) -> str:
         except BaseException:
             docker.remove(container)
             raise
-        return container
 
 
-def ended(container: str) -> int | None:
-    """Its exit status: 0 when its execution completed; None while it runs.
+@dataclass(frozen=True)
+class Over:
+    """One that has ended; `status` is 0 when its execution completed, None when it never ran."""
+
+    status: int | None
+    words: str
+
+
+def ended(container: str) -> Over | None:
+    """How it ended; None while it runs.
 
     Raises:
         NotFound: there is no such container.
@@ -46,7 +57,14 @@ def ended(container: str) -> int | None:
         seen = docker.inspect(container)
         if seen is None:
             raise NotFound(f"there is no container {container}")
-        return seen.exit_code if seen.state.is_over else None
+        if seen.state is ContainerState.CREATED:
+            return Over(None, "it was made and never started")
+        if not seen.state.is_over:
+            return None
+        if seen.out_of_memory:
+            return Over(seen.exit_code, "it was over its memory limit")
+        last = [line for _, line in lines.there(docker, seen.id)][-_LAST_WORDS:]
+        return Over(seen.exit_code, said_last(last))
 
 
 def remove(container: str) -> bool:
@@ -56,7 +74,7 @@ def remove(container: str) -> bool:
 
 
 def left_by(owner: str) -> list[str]:
-    """The containers that an owner has started and not removed."""
+    """The names of the containers that an owner has started and not removed."""
     with connected() as docker:
         return docker.labelled(f"{LABEL}={owner}")
 

@@ -39,7 +39,9 @@ class Server(uvicorn.Server):
             server.close()
         await asyncio.sleep(_ACCEPTED_S)
         until = asyncio.get_running_loop().time() + _HEARD_S
-        while any(map(_unheard, self.server_state.connections)) and asyncio.get_running_loop().time() < until:
+        while any(map(_unheard, self.server_state.connections)):
+            if asyncio.get_running_loop().time() >= until:
+                break
             await asyncio.sleep(0.01)
         await super().shutdown(sockets=sockets)
 

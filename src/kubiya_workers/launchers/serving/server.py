@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def served(
-    app: ASGIApp, listener: socket.socket, *, before_stop: Callable[[], object]
+    app: ASGIApp, listener: socket.socket, *, before_stop: Callable[[], None]
 ) -> AsyncGenerator[None, None]:
     """`app` answers on `listener` for as long as the context lasts.
 
