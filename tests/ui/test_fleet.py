@@ -47,12 +47,25 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def session(browser: Browser, here: Fleet) -> Any:
+    """What a browser keeps that was let in."""
+    made = browser.new_context()
+    made.new_page().goto(here.address())
+    kept = made.storage_state()
+    made.close()
+    return kept
+
+
 @pytest.fixture
-def page(context: BrowserContext, here: Fleet) -> Page:
+def page(browser: Browser, session: Any, here: Fleet) -> Iterator[Page]:
     """Of a browser that was let in."""
-    opened = context.new_page()
-    opened.goto(here.address())
-    return opened
+    made = browser.new_context(bypass_csp=True, reduced_motion="reduce", storage_state=session)
+    made.set_default_timeout(SLOW_MS)
+    page = made.new_page()
+    page.goto(f"{here.origin}/")
+    yield page
+    made.close()
 
 
 def sign_in(page: Page, key: str) -> None:
