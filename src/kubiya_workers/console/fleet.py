@@ -32,9 +32,8 @@ from . import pool
 from .door import Door, Entrance, Names, is_secure, let_in
 from .forward import METHODS, PREFIX, is_passed, passed_headers
 from .keyed import KeySessions, Tries
-from .live import LiveView
+from .live import LiveView, told
 from .pages import Pages
-from .routes import told
 from .sse import EventStream
 
 BASE = "/ui"

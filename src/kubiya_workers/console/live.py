@@ -17,6 +17,7 @@ from kubiya_workers.contracts.workers import Worker, WorkerStatus
 from kubiya_workers.launchers.litellm.config import masked
 
 from .contact import Contacts, Plane
+from .sse import KEEP_ALIVE, event
 
 EVERY_S = 1.0
 KEEP_ALIVE_S = 15.0
@@ -184,6 +185,17 @@ class LiveView:
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+async def told(live: LiveView) -> AsyncGenerator[bytes]:
+    """The snapshots of a live view, as they come."""
+    yield KEEP_ALIVE  # the headers go out at once
+    changes = live.changes()
+    try:
+        async for change in changes:
+            yield KEEP_ALIVE if change is None else event("live", change)
+    finally:
+        await changes.aclose()
 
 
 def notices(connection: Connection, workers: tuple[PoolWorker, ...], *, is_fleet: bool = False) -> tuple[Notice, ...]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import platform
 import socket
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -29,10 +29,10 @@ from kubiya_workers.contracts.workers import Action, AskedOf
 from kubiya_workers.settings.source import Source
 
 from . import doctor, environment, log_files, proxy
-from .live import LiveView
+from .live import told
 from .logs import MOST_LINES, Asked
 from .parts import Parts
-from .sse import KEEP_ALIVE, EventStream, event
+from .sse import EventStream
 
 
 class Wish(Wire):
@@ -151,14 +151,3 @@ async def _logs_asked(
 
 
 LogsAsked = Annotated[Asked, Depends(_logs_asked)]
-
-
-async def told(live: LiveView) -> AsyncGenerator[bytes]:
-    """The snapshots of a live view, as they come."""
-    yield KEEP_ALIVE  # the headers go out at once
-    changes = live.changes()
-    try:
-        async for change in changes:
-            yield KEEP_ALIVE if change is None else event("live", change)
-    finally:
-        await changes.aclose()
