@@ -16,7 +16,7 @@ from .figures import Figure
 
 NAMES = (
     *("submit", "throughput", "tokens", "spacing", "gateway", "litellm"),
-    *("startup", "memory", "growth", "failover", "pages"),
+    *("startup", "memory", "growth", "failover", "pages", "logs"),
 )
 
 

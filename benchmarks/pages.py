@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ async def measure(effort: Effort) -> list[Figure]:
     with installation() as made:
         made.start_server(made.start_model())
         run = await _long_run(made)
-        async with _browser(made) as page:
+        async with browser(made) as page:
             opened = await _opened(page, made, run)
             frames = float(await page.evaluate(FRAMES_SEEN, _SCROLL_S))
             share = await _live(page, made, run, effort.idle_s)
@@ -52,7 +52,7 @@ async def measure(effort: Effort) -> list[Figure]:
 
 
 @asynccontextmanager
-async def _browser(made: Installation) -> AsyncGenerator[Page]:
+async def browser(made: Installation) -> AsyncGenerator[Page]:
     """One that the web interface knows."""
     line = made.spawn(KUBIYA, "ui", "--no-open", "-o", "json").until_said('"open": ')
     address = line.split('"')[3]
@@ -77,6 +77,17 @@ async def _opened(page: Page, made: Installation, run: str) -> float:
 
 async def _live(page: Page, made: Installation, run: str, seconds: float) -> float:
     """What share of a core the page's main thread takes while events come."""
+    busy = await main_thread(page)
+    async with _api(made) as api:
+        began, before, after = time.monotonic(), await busy(), EVENTS // _PER_ROUND
+        for number in range(int(seconds * PER_SECOND / _PER_ROUND)):
+            await _append(api, run, _round(after + number))
+            await asyncio.sleep(max(0.0, began + (number + 1) * _PER_ROUND / PER_SECOND - time.monotonic()))
+        return 100 * (await busy() - before) / (time.monotonic() - began)
+
+
+async def main_thread(page: Page) -> Callable[[], Awaitable[float]]:
+    """Tells, from now on, for how many seconds the page's main thread has worked."""
     devtools = await page.context.new_cdp_session(page)
     await devtools.send("Performance.enable")
 
@@ -84,12 +95,7 @@ async def _live(page: Page, made: Installation, run: str, seconds: float) -> flo
         metrics: Any = await devtools.send("Performance.getMetrics")
         return next(metric["value"] for metric in metrics["metrics"] if metric["name"] == "TaskDuration")
 
-    async with _api(made) as api:
-        began, before, after = time.monotonic(), await busy(), EVENTS // _PER_ROUND
-        for number in range(int(seconds * PER_SECOND / _PER_ROUND)):
-            await _append(api, run, _round(after + number))
-            await asyncio.sleep(max(0.0, began + (number + 1) * _PER_ROUND / PER_SECOND - time.monotonic()))
-        return 100 * (await busy() - before) / (time.monotonic() - began)
+    return busy
 
 
 async def _long_run(made: Installation) -> str:

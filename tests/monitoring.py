@@ -91,6 +91,7 @@ def a_plane_page(home: Path) -> bytes:
     metrics.execution_ended(Status.COMPLETED)
     metrics.events_appended(1)
     metrics.committed(0.001)
+    metrics.model_call_ended("m", "litellm", "completed", 0.5)
     states = States(
         checks={"database": Check(ok=True, latency_ms=0.5), "temporal": Check(ok=True, latency_ms=0.5)},
         workers=[WorkersOfQueue("q", False, WorkerStatus.ACTIVE, 1, NOW)],

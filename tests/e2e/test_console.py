@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
+from kubiya_workers.launchers import signin
+from kubiya_workers.testing import ScriptedModel
 
 from .gateways import uv_cache
 from .machine import KUBIYA, Machine, Spawned, served, until
@@ -204,10 +208,19 @@ def _here(seen: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_killed_one_is_started_again_by_a_supervisor(running: Machine) -> None:
     with daemon(running, "kept"):
         until(lambda: one_is_up(running), "a web interface runs")
-        first = consoles(running)[0]
-        first.send_signal(signal.SIGKILL)
-        until(lambda: one_is_up(running) and consoles(running)[0] != first, "another one is started")
+        with browser_of(running) as browser:
+            first, said = consoles(running)[0], state_of(running)
+            first.send_signal(signal.SIGKILL)
+            until(lambda: one_is_up(running) and consoles(running)[0] != first, "another one is started")
+            now = state_of(running)
+            assert said is not None and now is not None
+            assert now["url"] == said["url"] and now["secret"] != said["secret"]
+            assert browser.get("/session")["csrf"] != browser.csrf, "it is let in, and told what it needs"
+            assert browser.send("/workers/kept/pause").status_code == 403
+            stale = httpx.get(f"{now['url']}/", params={"token": signin.make(said["secret"], time.time())})
+            assert stale.status_code == 401
     gone(running)
+    assert state_of(running) is None, "one that ends by itself lets nobody in later"
 
 
 def test_a_taken_port_makes_it_the_next(running: Machine) -> None:
@@ -360,10 +373,27 @@ def test_the_doctor_of_the_page_is_that_of_the_command(running: Machine) -> None
         assert {finding["name"]: finding["result"] for finding in mended["findings"]}["credentials"] == "ok"
 
 
-def test_the_litellm_of_a_worker_is_shown_and_restarted(tmp_path: Path) -> None:
+def test_what_waits_in_a_queue_without_a_worker_is_said(running: Machine) -> None:
+    with daemon(running, "busy"), browser_of(running) as browser:
+        headers = {"X-Kubiya-CSRF": browser.csrf}
+        queues = "/api/v1/environments/default/worker-queues"
+        assert browser.http.post(queues, json={"name": "lonely"}, headers=headers).status_code < 300
+        body = {"prompt": "hello", "worker_queue_id": "lonely"}
+        asked = browser.http.post("/api/v1/agents/default/execute", json=body, headers=headers)
+        assert asked.status_code == 200, asked.text
+        seen = browser.until_live(lambda now: now["backlog"].get("lonely") == 1)
+        (said,) = [notice for notice in seen["notices"] if "lonely" in notice["text"]]
+        assert said["text"] == "1 execution waits in queue lonely, and no worker polls it."
+        assert said["remedy"] == "kubiya worker start --queue-id=lonely --type=local -d"
+        cancelled = browser.http.post(f"/api/v1/executions/{asked.json()['id']}/cancel", json={}, headers=headers)
+        assert cancelled.status_code < 300, cancelled.text
+        browser.until_live(lambda now: "lonely" not in now["backlog"])
+
+
+def test_the_litellm_of_a_worker_is_shown_restarted_stopped_and_started(tmp_path: Path) -> None:
     key = "sk-in-the-file-81b2"
-    params = {"model": "openai/anything", "api_base": "http://127.0.0.1:1/v1", "api_key": key}
-    with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine:
+    with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine, ScriptedModel({"go on": ["there again"]}) as model:
+        params = {"model": "openai/anything", "api_base": model.url, "api_key": key}
         (machine.work / "proxy.json").write_text(
             json.dumps({"model_list": [{"model_name": "m", "litellm_params": params}]})
         )
@@ -386,7 +416,38 @@ def test_the_litellm_of_a_worker_is_shown_and_restarted(tmp_path: Path) -> None:
             until(is_another, "its keeper starts it again", 90)
             assert browser.get("/proxy")[0]["restarts"] == 1
             assert browser.send("/proxy/server/restart").status_code == 404
+            _stopped_and_started(machine, browser, status["url"])
         assert machine.run("worker", "stop", "--queue-id=own").returncode == 0
+
+
+def _stopped_and_started(machine: Machine, browser: Browser, url: str) -> None:
+    """While it is stopped calls are refused, and its worker takes nothing; what was asked meanwhile is done after."""
+    stop, start = "/proxy/worker%2Fown/stop", "/proxy/worker%2Fown/start"
+    assert browser.send(start).status_code == 409, "it runs"
+    assert browser.send(stop).json()["state"] in ("stopping", "stopped")
+    said = browser.until_live(lambda now: any("was stopped by a person" in notice["text"] for notice in now["notices"]))
+    assert [notice for notice in said["notices"] if "not ready" in notice["text"]] == []
+    until(lambda: browser.get("/proxy")[0]["actions"] == ["start"], "it is stopped", 30)
+    refused = httpx.post(f"{url}/v1/chat/completions", json={}, trust_env=False)
+    assert refused.status_code == 503 and "kubiya ui" in refused.json()["error"]["message"]
+    worker = {"type": "none"}
+
+    def takes_nothing() -> bool:
+        worker.update(browser.until_live(lambda now: bool(now["workers"]))["workers"][0]["report"])
+        return not worker["taking"]
+
+    until(takes_nothing, "the worker takes no work", 30)
+    assert "LiteLLM was stopped by a person" in worker["reason"]
+    with machine.spawn("exec", "--queue=own", "--yes", "go on") as run:
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.process.wait(3)
+        assert browser.send(start).status_code == 200
+        assert run.process.wait(90) == 0, run.said()
+        assert "there again" in run.said()
+    (status,) = browser.get("/proxy")
+    assert status["state"] == "running"
+    (called,) = status["calls"]
+    assert called["model"] == "m" and called["calls"] - sum(called["errors"].values()) == 1
 
 
 def test_it_is_reached_by_another_name_only_when_told(running: Machine) -> None:

@@ -1,22 +1,32 @@
 """Workers in containers of a real Docker: the images, plain `docker run`, and `kubiya worker start --type=docker`."""
 
+import contextlib
+import io
 import json
 import os
+import pty
+import random
 import re
 import signal
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.launchers.docker import single
 from kubiya_workers.launchers.docker.spec import IMAGE, ContainerWorker
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
+from tests import registry
+from tests.cluster import pods
 from tests.dockerd import CONTROL_PLANE, Docker, base, running, why_not
 
-from .installation import Installation, kill, lines
-from .machine import until
+from .installation import Installation, kill, lines, ports_of_its_own
+from .machine import KUBIYA, Machine, until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -337,3 +347,99 @@ def test_on_demand_it_is_a_container_that_goes_with_its_run(
     (name,) = re.findall(r"Remove it: +docker rm --force --volumes (\S+)", failed.stderr)
     assert "] Ready" in docker.run("logs", name)
     assert [inspect(docker, one)["Name"] for one in left(docker)] == [f"/{name}"]
+
+
+@pytest.mark.skipif(registry.program() is None, reason="docker-registry is not here: scripts/setup fetches it")
+@pytest.mark.parametrize("terminal", [False, True], ids=["lines", "bar"])
+def test_an_image_is_pulled_and_how_far_is_told(
+    docker: Docker, installation: Installation, tmp_path: Path, terminal: bool
+) -> None:
+    installation.machine.environ |= {"DOCKER_HOST": docker.address, "TERM": "xterm-256color"}
+    content = tmp_path / "content.tar"
+    with tarfile.open(content, "w") as archive:
+        data = random.Random(7).randbytes(16 << 20)
+        entry = tarfile.TarInfo("data")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    with registry.running(tmp_path, rate=12 << 20) as address:
+        image = f"{address}/team/worker:2"
+        docker.run("import", "--change", "USER 10001", str(content), image)
+        docker.run("push", image)
+        docker.run("rmi", image)
+        words = ("worker", "start", "--queue-id=q", "--type=docker", f"--image={address}/team/worker", "--image-tag=2")
+        said = on_terminal(installation.machine, *words) if terminal else installation.machine.run(*words).stderr
+        pulled = docker.run("image", "inspect", "--format", "{{.Config.User}}", image)
+        docker.clear()
+        docker.run("rmi", image)
+    assert pulled == "10001"
+    assert f"Pulling {image}" in said and f"Pulled {image}" in said
+    assert ("━" in said and "MB" in said) if terminal else re.search(r"  \d+ % of 1\d", said), said
+    assert "kubiya" in said and "not found" in said, "there is no worker in it, which is said"
+
+
+def on_terminal(machine: Machine, *words: str) -> str:
+    """All that a command shows at a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [KUBIYA, *words], cwd=machine.work, env=machine.environ, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as command:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's end, once the command has ended
+            while piece := os.read(ours, 65_536):
+                shown += piece
+        assert command.wait(60) != 0
+    os.close(ours)
+    return shown.decode()
+
+
+# --- pods, as the manifests have them
+
+
+def pod_completes(installation: Installation) -> None:
+    execution = installation.submit("Say hello.", execution_environment={})
+    assert installation.ended(execution)["response"] == "Hello from a pod."
+    installation.assert_the_log_is_whole(execution)
+
+
+def test_our_pod_serves_as_a_user_that_nobody_knows_and_writes_only_where_it_may(
+    served: Callable[..., Installation], docker: Docker
+) -> None:
+    installation = served("Hello from a pod.")
+    health, metrics = ports_of_its_own().values()
+    instead = {
+        "CONTROL_PLANE_URL": installation.url,
+        "KUBIYA_API_KEY": installation.key,
+        "QUEUE_ID": "q",
+        # The pod's network is its own; here it is this machine's.
+        "KUBIYA_HEALTH_ADDR": f"127.0.0.1:{health}",
+        "METRICS_PORT": metrics,
+    }
+    worker = pods.run(docker, pods.OURS, instead, user=pods.SOMEBODY)
+    probes = {name: worker[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
+    until(lambda: pods.answers(health, probes["startup"]), f"it is alive: {docker.run('logs', 'pod')}", 60)
+    until(lambda: pods.answers(health, probes["readiness"]), f"it takes work: {docker.run('logs', 'pod')}", 60)
+    assert pods.answers(health, probes["liveness"])
+    assert f"{pods.SOMEBODY}" in docker.run("exec", "pod", "id", "-u")
+    assert "kubiya_" in httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
+    report = httpx.get(f"http://127.0.0.1:{health}/status").json()
+    assert (report["hostname"], report["memory_limit"]) == ("kubiya-worker-7d9f-abcde", 2 * 1024**3)
+    pod_completes(installation)
+    docker.run("stop", "--time=45", "pod")
+    assert inspect(docker, "pod")["State"]["ExitCode"] == 0, docker.run("logs", "pod")
+
+
+def test_the_manuals_pod_is_healthy_by_its_own_probes(served: Callable[..., Installation], docker: Docker) -> None:
+    installation = served("Hello from a pod.")
+    instead = {"CONTROL_PLANE_URL": installation.url, "KUBIYA_API_KEY": installation.key, "QUEUE_ID": "q"}
+    worker = pods.run(docker, pods.MANUAL, instead)
+
+    def probe(name: str) -> Callable[[], str]:
+        return lambda: docker.run("exec", "pod", *worker[f"{name}Probe"]["exec"]["command"], check=False)
+
+    until(probe("readiness"), "its process is there", 60)
+    until(lambda: "] Ready" in docker.run("logs", "pod"), "it polls", 60)
+    assert probe("liveness")().split()[0].isdecimal()
+    pod_completes(installation)
+    docker.run("stop", "--time=45", "pod")
+    assert inspect(docker, "pod")["State"]["ExitCode"] == 0, docker.run("logs", "pod")

@@ -60,6 +60,15 @@ def test_a_control_plane_counts_what_it_does(installation: Installation, model: 
     route = "/api/v1/agents/{agent}/execute"
     assert value(samples, f"{prefix}_http_requests_total", method="POST", route=route, status="200") == 1
     assert value(samples, f"{prefix}_http_requests_total", route="/v1/chat/completions", status="200") == 2
+    called = {"model": "scripted", "upstream": "custom"}
+    assert value(samples, f"{prefix}_model_calls_total", result="completed", **called) == 2
+    assert value(samples, f"{prefix}_model_call_duration_seconds_count", **called) == 2
+    known = {"Authorization": f"Bearer {installation.key}"}
+    told = httpx.get(f"{installation.url}/api/v1/usage/calls", headers=known).json()
+    (shown_to_people,) = told["models"]
+    assert (shown_to_people["model"], shown_to_people["calls"], shown_to_people["errors"]) == ("scripted", 2, {})
+    assert 0 < shown_to_people["p50_ms"] <= shown_to_people["p95_ms"]
+    assert httpx.get(f"{installation.url}/api/v1/usage/calls").status_code == 401
     routes = {dict(labels)["route"] for (name, labels) in samples if name.endswith("http_requests_total")}
     assert not [route for route in routes if run in route], "paths are no label"
 

@@ -11,6 +11,11 @@ export class Problem extends Error {
   ) {
     super(detail);
   }
+
+  /** Whether nobody answered, or nobody could: to ask again later may help. */
+  get isForNow(): boolean {
+    return this.status === 0 || this.status >= 500;
+  }
 }
 
 let csrf = "";

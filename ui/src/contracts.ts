@@ -93,6 +93,18 @@ export interface AssistantMessage {
   tool_calls: readonly ToolCall[];
 }
 
+export interface CallReport {
+  since: string;
+  models: readonly ModelCalls[];
+}
+
+export interface Changed {
+  kind: string;
+  name: string;
+  change: "created" | "configured" | "unchanged" | "deleted";
+  fields: readonly string[];
+}
+
 export interface Check {
   name: string;
   state: "ok" | "failed";
@@ -306,6 +318,29 @@ export interface HistoryComplete {
   timestamp: string;
 }
 
+export interface InstallationRef {
+  name: string;
+  namespace: string;
+  queue: string;
+  kubeconfig: string;
+  context: string;
+}
+
+export interface Installed {
+  ref: InstallationRef;
+  there: boolean;
+  settled: boolean;
+  wanted: number;
+  updated: number;
+  ready: number;
+  image: string | null;
+  autoscaler: string | null;
+  least: number;
+  pods: readonly PodSeen[];
+  problems: readonly string[];
+  changes: readonly Changed[];
+}
+
 export interface Limits {
   max_model_calls: number | null;
   max_tool_calls: number | null;
@@ -405,6 +440,17 @@ export interface Model {
   display_order: number;
 }
 
+export interface ModelCalls {
+  model: string;
+  upstream: string | null;
+  calls: number;
+  errors: { readonly [name: string]: number };
+  given_up: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  last: string;
+}
+
 export interface ModelStarted {
   step: number;
   attempt: number;
@@ -485,6 +531,17 @@ export interface Pause {
   until: string | null;
 }
 
+export interface PodSeen {
+  name: string;
+  ready: boolean;
+  state: string;
+  newest: boolean | null;
+  reason: string | null;
+  restarts: number;
+  node: string | null;
+  started_at: string | null;
+}
+
 export interface PoolWorker {
   key: string;
   listed: Listed;
@@ -511,15 +568,12 @@ export interface ProcessRef {
 export interface ProxyModel {
   model_name: string;
   params: { readonly [name: string]: unknown };
-  calls: number | null;
-  errors: number | null;
-  average_ms: number | null;
 }
 
 export interface ProxyRecord {
   owner: ProcessRef;
   process: ProcessRef | null;
-  state: "running" | "starting" | "failed";
+  state: "running" | "starting" | "stopping" | "stopped" | "failed";
   reason: string | null;
   url: string;
   started_at: string | null;
@@ -529,7 +583,7 @@ export interface ProxyRecord {
 
 export interface ProxyStatus {
   owner: string;
-  state: "running" | "starting" | "stopped" | "failed";
+  state: "running" | "starting" | "stopping" | "stopped" | "failed";
   reason: string | null;
   url: string | null;
   pid: number | null;
@@ -538,6 +592,7 @@ export interface ProxyStatus {
   restarts: number;
   healthy: boolean | null;
   models: readonly ProxyModel[];
+  calls: readonly ModelCalls[];
   actions: readonly ("start" | "stop" | "restart")[];
   log: string | null;
 }
@@ -564,6 +619,12 @@ export interface Queue {
   parent_execution_id: string | null;
   created_at: string;
   updated_at: string;
+}
+
+export interface QueueBacklog {
+  queue: string;
+  executions: number;
+  has_worker: boolean;
 }
 
 export interface QueuePatch {
@@ -690,6 +751,7 @@ export interface Seen {
   running: boolean;
   why: string | null;
   container: Container | null;
+  installed: Installed | null;
   record: Record | null;
   report: WorkerReport | null;
   pause: Pause | null;
@@ -933,7 +995,7 @@ export interface WorkerReport {
 
 export type WorkerStatus = "active" | "paused" | "draining" | "lost" | "disconnected" | "crash_looping";
 
-export type WorkerType = "local" | "daemon" | "docker" | "remote";
+export type WorkerType = "local" | "daemon" | "docker" | "kubernetes" | "remote";
 
 export interface ConsoleSession {
   csrf: string;

@@ -123,6 +123,9 @@ function Banner() {
         <p className="banner bad">
           The control plane at {away.url} has been {IS_FLEET ? "unwell" : "away"} for {since(away.since, now)}:{" "}
           {lastError(away.samples)}. Workers go on with what they have.
+          <span className="remedy">
+            {away.embedded ? "Start it again: kubiya server start" : "Check its address and the way to it: kubiya doctor"}
+          </span>
         </p>
       )}
     </div>

@@ -12,7 +12,9 @@ export interface Loaded<T> {
   readonly set: (data: T) => void;
 }
 
-/** Asks when `key` changes, and each `everyMs`; what was known stays until the next answer. */
+const AGAIN_MS = 3000;
+
+/** Asks when `key` changes, each `everyMs`, and again after nobody answered; what was known stays until the next answer. */
 export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>, everyMs?: number): Loaded<T> {
   const [data, set] = useState<T | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
@@ -20,6 +22,7 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     const stop = new AbortController();
+    let later = 0;
     const once = () =>
       load(stop.signal)
         .then((answer) => {
@@ -27,7 +30,10 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
           setProblem(null);
         })
         .catch((error: unknown) => {
-          if (!stop.signal.aborted) setProblem(error instanceof Problem ? error : new Problem(0, String(error), null));
+          if (stop.signal.aborted) return;
+          const found = error instanceof Problem ? error : new Problem(0, String(error), null);
+          setProblem(found);
+          if (found.isForNow && !everyMs) later = window.setTimeout(() => void once(), AGAIN_MS);
         })
         .finally(() => {
           if (!stop.signal.aborted) setLoading(false);
@@ -38,6 +44,7 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
     return () => {
       stop.abort();
       clearInterval(timer);
+      clearTimeout(later);
     };
     // What `load` does is told by `key`.
     // eslint-disable-next-line react-hooks/exhaustive-deps

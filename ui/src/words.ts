@@ -14,15 +14,21 @@ export function span(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms)) return "–";
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   const s = ms / 1000;
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
+  if (s < 60) return `${s < 10 ? (Math.floor(s * 10) / 10).toFixed(1) : Math.floor(s)} s`;
   const minutes = Math.floor(s / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(s % 60)} s`;
+  if (minutes < 60) return `${minutes} min ${Math.floor(s % 60)} s`;
   const hours = Math.floor(minutes / 60);
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 export function since(at: string | null | undefined, now: number): string {
   return at ? span(now - Date.parse(at)) : "–";
+}
+
+/** As `since`, of what is kept current: its parts of a second are no news. */
+export function ago(at: string | null | undefined, now: number): string {
+  if (!at) return "–";
+  return now - Date.parse(at) < 1000 ? "just now" : `${since(at, now)} ago`;
 }
 
 export function clock(at: string | number | null | undefined): string {

@@ -103,7 +103,7 @@ async def control_plane(
             metrics=metrics,
         )
         routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, database, auth)})
+        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url = address(settings.host, listener)
         pages = await stack.enter_async_context(web_interface(app, settings, database, auth, url))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
@@ -113,7 +113,7 @@ async def control_plane(
             on_demand = _on_demand(settings, guard, database, executions, auth, url)
             stack.push_async_callback(on_demand.close)
             executions.on_demand = on_demand.wake
-            executions.on_end.append(on_demand.wake)
+            executions.on_end.append(on_demand.told_of_an_end)
             await on_demand.start()
         yield Running(url, reached.host or "", first.created)
 
@@ -132,8 +132,9 @@ def _on_demand(
     return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
 
 
-def _model_calls(gateway: Gateway, database: Database, auth: Auth) -> ASGIApp:
-    return router(gateway, functools.partial(_model_caller, auth), CallMeter(Budgets(database), gateway.catalogue))
+def _model_calls(gateway: Gateway, plane: ControlPlane) -> ASGIApp:
+    meter = CallMeter(Budgets(plane.database), gateway.catalogue, plane.metrics)
+    return router(gateway, functools.partial(_model_caller, plane.auth), meter)
 
 
 async def _model_caller(auth: Auth, key: str) -> Caller:

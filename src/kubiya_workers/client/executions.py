@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from kubiya_workers.contracts.console import Minute
 from kubiya_workers.contracts.events import Delta, Fact, Marker
 from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, Status, UserInput
+from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.tools import Workspace
 
 from .connection import Connection
@@ -18,6 +19,7 @@ from .sse import follow
 
 _ONE = TypeAdapter(Execution)
 _MINUTES = TypeAdapter(list[Minute])
+_BACKLOGS = TypeAdapter(list[QueueBacklog])
 _MANY = TypeAdapter(list[Execution])
 _WORKSPACE = TypeAdapter(Workspace)
 
@@ -58,6 +60,10 @@ class Executions:
     async def activity(self, *, minutes: int = 60) -> Sequence[Minute]:
         """What happened in each of the last minutes, the newest last."""
         return await self._connection.get("/executions/activity", _MINUTES, {"minutes": minutes})
+
+    async def backlog(self) -> Sequence[QueueBacklog]:
+        """The queues in which executions wait for somebody to take them."""
+        return await self._connection.get("/executions/backlog", _BACKLOGS)
 
     async def get(self, execution: str) -> Execution:
         return await self._connection.get(f"/executions/{part(execution)}", _ONE)

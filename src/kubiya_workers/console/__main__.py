@@ -10,10 +10,11 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from kubiya_workers import __version__
 from kubiya_workers.contracts.errors import Conflict, Refusal
@@ -104,10 +105,11 @@ def _only_one(paths: Paths, inherited: int | None) -> FileLock:
 
 async def _serve(start: Start) -> None:
     async with AsyncExitStack() as stack:
-        listener = ports.listen(start.settings.host, start.settings.port, exactly=False)
+        left = console.left(start.paths)
+        listener = _listen(start.settings, left)
         stack.callback(listener.close)
-        secret = secrets.token_urlsafe(32)
-        parts = _parts(start, listener, secret)
+        said = _Said(start.paths, _state(start, listener, left))
+        parts = _parts(start, listener, said)
         for close in (parts.plane.close, parts.forward.close, parts.pool.close):
             stack.push_async_callback(close)
         works = [
@@ -118,24 +120,50 @@ async def _serve(start: Start) -> None:
             stack.callback(work.cancel)
         over = asyncio.create_task(_until_over(start.paths), name="over")
         await stack.enter_async_context(served(build(parts), listener, before_stop=parts.live.close))
-        found = _state(start, listener, secret)
-        console.say_up(start.paths, found)
+        console.say_up(start.paths, said.state)
         stack.callback(console.clear, start.paths)
-        log.info("Web interface is up", url=found.url, pid=found.pid, control_plane=start.target.url)
+        log.info("Web interface is up", url=said.state.url, pid=os.getpid(), control_plane=start.target.url)
         heap.freeze()
         for ended in (await asyncio.wait({over, *works}, return_when=asyncio.FIRST_COMPLETED))[0]:
             ended.result()  # of the works only what broke them: whoever keeps us starts another
         log.info("Stopping", reason=await over)
 
 
-def _parts(start: Start, listener: socket.socket, secret: str) -> Parts:
+def _listen(settings: ConsoleSettings, left: console.ConsoleState | None) -> socket.socket:
+    """A socket where pages that are open expect us: where a predecessor that was killed was, if that is still wanted.
+
+    Raises:
+        BadSetting: the address is not one of this machine's.
+    """
+    if left is not None and left.wanted_port == settings.port and (port := urlsplit(left.url).port):
+        with suppress(BadSetting):  # somebody else has it by now
+            return ports.listen(settings.host, port, exactly=True)
+    return ports.listen(settings.host, settings.port, exactly=False)
+
+
+class _Said:
+    """What we say of ourselves, kept current as browsers come in."""
+
+    def __init__(self, paths: Paths, state: console.ConsoleState) -> None:
+        self._paths = paths
+        self.state = state
+
+    def let_in(self, sessions: tuple[str, ...]) -> None:
+        self.state = self.state.model_copy(update={"sessions": sessions})
+        try:
+            console.say_up(self._paths, self.state)
+        except OSError as error:
+            log.warning("Who was let in will not be known after a crash", reason=error.strerror)
+
+
+def _parts(start: Start, listener: socket.socket, said: _Said) -> Parts:
     plane, over = ControlPlane(start.target), asyncio.Event()
     # Cookies do not know ports: each web interface of this machine has a name of its own.
     cookie = f"kubiya_{listener.getsockname()[1]}"
     return Parts(
         paths=start.paths,
         names=Names(start.settings.allowed_hosts, start.settings.host.lower()),
-        sessions=Sessions(secret, cookie=cookie),
+        sessions=Sessions(said.state.secret, cookie=cookie, known=said.state.sessions, on_change=said.let_in),
         plane=plane,
         forward=Forward(start.target),
         live=LiveView(ThisMachine(start.paths), plane, over),
@@ -145,14 +173,17 @@ def _parts(start: Start, listener: socket.socket, secret: str) -> Parts:
     )
 
 
-def _state(start: Start, listener: socket.socket, secret: str) -> console.ConsoleState:
+def _state(start: Start, listener: socket.socket, left: console.ConsoleState | None) -> console.ConsoleState:
+    """Tokens of a predecessor are no longer good, since nobody knows which of them were used."""
     return console.ConsoleState(
         pid=os.getpid(),
         process_start=start_time(os.getpid()),
         url=address(start.settings.host, listener),
-        secret=secret,
+        secret=secrets.token_urlsafe(32),
         version=__version__,
         started_at=datetime.now(UTC),
+        wanted_port=start.settings.port,
+        sessions=left.sessions if left is not None else (),
     )
 
 

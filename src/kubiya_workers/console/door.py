@@ -73,14 +73,27 @@ class Admission(Protocol):
 
 
 class Sessions:
-    """The browsers that were let in by tokens of this start. `clock` is seconds since the epoch."""
+    """The browsers that were let in by tokens of this start, remembered by digests of their cookies.
 
-    def __init__(self, secret: str, clock: Callable[[], float] = time.time, *, cookie: str = "kubiya") -> None:
+    `clock` is seconds since the epoch; `known` those that a predecessor had let in; `on_change` hears all of them each
+    time that another one came in.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        cookie: str = "kubiya",
+        known: Iterable[str] = (),
+        on_change: Callable[[tuple[str, ...]], None] = lambda _: None,
+    ) -> None:
         self.cookie = cookie
         self._secret = secret
         self._clock = clock
         self._used: dict[str, float] = {}
-        self._open: dict[str, None] = {}
+        self._open = dict.fromkeys(known)
+        self._on_change = on_change
 
     async def exchange(self, token: str) -> str | None:
         now = self._clock()
@@ -89,13 +102,14 @@ class Sessions:
         self._used = {used: at for used, at in self._used.items() if now - at < 2 * signin.GOOD_FOR_S}
         self._used[token] = now
         session = secrets.token_urlsafe(32)
-        self._open[session] = None
+        self._open[_digest(session)] = None
         while len(self._open) > _MOST_SESSIONS:
             del self._open[next(iter(self._open))]
+        self._on_change(tuple(self._open))
         return session
 
     async def knows(self, session: str) -> bool:
-        return session in self._open
+        return _digest(session) in self._open
 
     def csrf(self, session: str) -> str:
         return signed(self._secret, f"csrf {session}")
@@ -121,6 +135,11 @@ class Entrance:
 
 
 POOL = Entrance()
+
+
+def _digest(session: str) -> str:
+    """Of 256 random bits: no salt or slow hash makes it harder to guess."""
+    return hashlib.sha256(session.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ What a page asks is asked as the key that the browser was let in with: its scope
 
 import platform
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kubiya_workers import __version__
 from kubiya_workers.client.http import ControlPlaneClient
-from kubiya_workers.contracts.console import PoolWorker, Session, SignIn
+from kubiya_workers.contracts.console import PoolWorker, ProxyRecord, Session, SignIn
 from kubiya_workers.contracts.errors import Forbidden, Refusal, Unauthorized
 from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.models import ChosenModel, ModelTest
@@ -56,6 +56,9 @@ class Fleet:
     """All workers that the control plane knows, on whatever machine."""
 
     is_fleet = True
+
+    def proxies(self) -> Mapping[str, ProxyRecord]:
+        return {}  # those of machines are theirs to tell of
 
     async def workers(self, known: Sequence[Worker], now: datetime) -> list[PoolWorker]:
         return [pool.told_of(worker) for worker in known if pool.is_news(worker, now)]

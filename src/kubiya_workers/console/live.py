@@ -3,19 +3,30 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kubiya_workers.client.http import ControlPlaneClient
-from kubiya_workers.contracts.console import Connection, ConnectionState, Live, Minute, Notice, PoolWorker
+from kubiya_workers.contracts.console import (
+    Connection,
+    ConnectionState,
+    Live,
+    Minute,
+    Notice,
+    PoolWorker,
+    ProxyRecord,
+)
 from kubiya_workers.contracts.errors import NotFound, Refusal
 from kubiya_workers.contracts.pool import UpkeepState
+from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker, WorkerStatus
 from kubiya_workers.launchers.litellm.config import masked
+from kubiya_workers.launchers.litellm.refusing import STOPPED
 
+from . import proxy
 from .contact import Contacts, Plane
 from .sse import KEEP_ALIVE, event
 
@@ -34,6 +45,7 @@ class _Remote:
     is_known: bool = False
     workers: tuple[Worker, ...] = ()
     minutes: tuple[Minute, ...] = ()
+    backlog: tuple[QueueBacklog, ...] = ()
     configuration: JsonObject = field(default_factory=dict[str, Any])
 
 
@@ -42,6 +54,10 @@ class Source(Protocol):
 
     is_fleet: bool
     """Whether they are all that the control plane knows."""
+
+    def proxies(self) -> Mapping[str, ProxyRecord]:
+        """The LiteLLMs that are kept beside them, by their owner."""
+        ...
 
     async def workers(self, known: Sequence[Worker], now: datetime) -> Sequence[PoolWorker]:
         """All of them; `known` are those of which the control plane said last that they live, or did lately."""
@@ -60,7 +76,8 @@ class LiveView:
         self._watchers = 0
         self._remote = _Remote()
         self._configured_until = 0.0
-        self.contacts = Contacts(plane, on_change=self._wake.set)
+        self._telling: set[asyncio.Task[None]] = set()
+        self.contacts = Contacts(plane, on_change=self._heard)
         self.now: Live | None = None
 
     async def forever(self) -> None:
@@ -112,7 +129,18 @@ class LiveView:
     def close(self) -> None:
         """End all that follow."""
         self._over.set()
-        asyncio.get_running_loop().create_task(self._tell())
+        self._tell_soon()
+
+    def _heard(self) -> None:
+        """The control plane was asked. That it came or went is told at once: a worker may be slow to say how it is."""
+        self._wake.set()
+        before = self.now
+        if before is None or before.connection.state is self.contacts.connection.state:
+            return
+        connection = self._told(before.workers)
+        told = self._notices(connection, before.workers)
+        self.now = before.model_copy(update={"at": datetime.now(UTC), "connection": connection, "notices": told})
+        self._tell_soon()
 
     async def _next(self, told: Live | None) -> Live | None:
         with contextlib.suppress(TimeoutError):
@@ -133,18 +161,17 @@ class LiveView:
             at=now,
             workers=workers,
             connection=connection,
-            notices=notices(connection, workers, is_fleet=self._source.is_fleet),
+            notices=self._notices(connection, workers),
             minutes=self._remote.minutes,
-            # Where several tell of a queue, the first: those of this machine say it now.
-            backlog={
-                worker.listed.queue: worker.report.backlog
-                for worker in reversed(workers)
-                if worker.report is not None and worker.report.backlog is not None
-            },
+            backlog=backlogs(self._remote.backlog, [worker for worker in workers if worker.record is not None]),
         )
         if self.now is None or fresh != self.now.model_copy(update={"at": now}):
             self.now = fresh
             await self._tell()
+
+    def _notices(self, connection: Connection, workers: tuple[PoolWorker, ...]) -> tuple[Notice, ...]:
+        source = self._source
+        return notices(connection, workers, source.proxies(), self._remote.backlog, is_fleet=source.is_fleet)
 
     def _told(self, workers: Sequence[PoolWorker]) -> Connection:
         """The connection, with what the workers were told when they registered."""
@@ -159,10 +186,11 @@ class LiveView:
             live = await client.workers.list(live=True, limit=_MOST_WORKERS)
             gone = await client.workers.list(live=False, limit=_MOST_GONE)
             minutes = await client.executions.activity(minutes=_MINUTES)
+            backlog = await client.executions.backlog()
             configuration = await self._configuration(client)
         except Refusal:
             return  # the contacts say so
-        self._remote = _Remote(True, (*live, *gone), tuple(minutes), configuration)
+        self._remote = _Remote(True, (*live, *gone), tuple(minutes), tuple(backlog), configuration)
         self._wake.set()
 
     async def _configuration(self, client: ControlPlaneClient) -> JsonObject:
@@ -182,6 +210,11 @@ class LiveView:
                 found[queue] = masked(await client.queues.config(queue))
         return found
 
+    def _tell_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -198,19 +231,28 @@ async def told(live: LiveView) -> AsyncGenerator[bytes]:
         await changes.aclose()
 
 
-def notices(connection: Connection, workers: tuple[PoolWorker, ...], *, is_fleet: bool = False) -> tuple[Notice, ...]:
-    """What is wrong, the worst first."""
-    found: list[Notice] = []
-    if connection.state is ConnectionState.LOST:
-        found.append(_lost(connection))
-    found += [
+def notices(
+    connection: Connection,
+    workers: tuple[PoolWorker, ...],
+    proxies: Mapping[str, ProxyRecord],
+    backlog: Sequence[QueueBacklog] = (),
+    *,
+    is_fleet: bool = False,
+) -> tuple[Notice, ...]:
+    """What is wrong, the worst first, but for a control plane that is away: that is the connection's to tell.
+
+    `proxies` are the LiteLLMs that are kept, by their owner; `backlog` is what the control plane says of its queues.
+    """
+    found = [
         Notice(text=f"The control plane's {name} is not well: {why}", remedy="kubiya doctor")
         for name, why in connection.checks.items()
         if why is not None
     ]
+    found += [notice for owner, record in proxies.items() if (notice := _of_proxy(owner, record)) is not None]
     found += [notice for worker in workers if (notice := _of_worker(worker)) is not None]
     if is_fleet:
         found += [notice for worker in workers if (notice := _of_remote(worker, workers)) is not None]
+    found += [_unheard(waits) for waits in backlog if not waits.has_worker]
     is_told = not is_fleet or connection.state is not ConnectionState.LOST
     if is_told and not any(_lives(worker) for worker in workers):
         found.append(
@@ -219,10 +261,33 @@ def notices(connection: Connection, workers: tuple[PoolWorker, ...], *, is_fleet
     return tuple(found)
 
 
-def _lost(connection: Connection) -> Notice:
-    why = connection.samples[-1].error if connection.samples else None
-    remedy = "kubiya server start" if connection.embedded else f"check the address {connection.url}: kubiya doctor"
-    return Notice(text=f"The control plane does not answer: {why or 'no word yet'}", remedy=remedy)
+def backlogs(remote: Sequence[QueueBacklog], here: Sequence[PoolWorker]) -> dict[str, int]:
+    """What waits, by queue: the workers of this machine know better, and of more, than the control plane."""
+    told = {waits.queue: waits.executions for waits in remote}
+    return told | {w.listed.queue: w.report.backlog for w in here if w.report and w.report.backlog is not None}
+
+
+def _unheard(waits: QueueBacklog) -> Notice:
+    what = "1 execution waits" if waits.executions == 1 else f"{waits.executions} executions wait"
+    return Notice(
+        text=f"{what} in queue {waits.queue}, and no worker polls it.",
+        remedy=f"kubiya worker start --queue-id={waits.queue} --type=local -d",
+    )
+
+
+def _of_proxy(owner: str, record: ProxyRecord) -> Notice | None:
+    whose = proxy.named(owner)
+    if record.state in ("stopping", "stopped"):
+        beside = "takes no work" if owner != proxy.SERVER else "answers none of its models' calls"
+        return Notice(
+            text=f"The LiteLLM of {whose} was stopped by a person: {whose} {beside} until it is started.",
+            remedy="Start it on the page LLM Proxy.",
+        )
+    if record.state == "failed":
+        return Notice(
+            text=f"The LiteLLM of {whose} does not start: {record.reason}", remedy="Its log is on the page Logs."
+        )
+    return None
 
 
 def _of_worker(worker: PoolWorker) -> Notice | None:
@@ -233,6 +298,8 @@ def _of_worker(worker: PoolWorker) -> Notice | None:
     if record.state in (UpkeepState.FAILED, UpkeepState.CRASH_LOOPING, UpkeepState.RESTARTING):
         return Notice(text=f"The worker of queue {record.queue} is {record.state}: {record.reason}", remedy=look)
     report = worker.report
+    if report is not None and report.reason is not None and report.reason.startswith(STOPPED):
+        return None  # the LiteLLM's own notice says it
     if record.state is UpkeepState.RUNNING and report is not None and not report.ready:
         return Notice(text=f"The worker of queue {record.queue} is not ready: {report.reason}", remedy=look)
     return None

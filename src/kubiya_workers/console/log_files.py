@@ -53,6 +53,11 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
 
+    @property
+    def needle(self) -> bytes:
+        """What every line must have in it, whatever its case; nothing where bytes do not tell."""
+        return self.text.encode() if self.text.isascii() else b""
+
     def takes(self, line: "_Line") -> bool:
         if self.level and (line.level or 0) < self.level:
             return False
@@ -91,7 +96,7 @@ def before(path: Path, source: str, wanted: Wanted, limit: int, position: Positi
         index, end = _place(files, position, otherwise_last=True)
         at = Position(files[index].inode, end)
         last, found, is_all = position or at, list[LogLine](), False
-        for file, line in _backwards(files, index, end):
+        for file, line in _backwards(files, index, end, wanted.needle):
             at = Position(file.inode, line.start)
             if wanted.takes(line):
                 found.append(_told(line, source, file.inode))
@@ -117,8 +122,8 @@ def after(path: Path, source: str, wanted: Wanted, limit: int, position: Positio
         return LogPage(lines=tuple(found), before=str(begin), after=str(at))
 
 
-def _backwards(files: list["_File"], index: int, end: int) -> Iterator[tuple["_File", "_Line"]]:
-    """Lines, the newest first, from the end of one on; not endlessly."""
+def _backwards(files: list["_File"], index: int, end: int, needle: bytes) -> Iterator[tuple["_File", "_Line"]]:
+    """Lines, the newest first, from the end of one on; not endlessly. Of blocks without the needle only the first."""
     budget = MOST_BYTES
     while budget > 0:
         if end == 0:
@@ -127,7 +132,8 @@ def _backwards(files: list["_File"], index: int, end: int) -> Iterator[tuple["_F
             index -= 1
             end = files[index].size
             continue
-        lines = _block_before(files[index].descriptor, end)
+        descriptor = files[index].descriptor
+        lines = _without(needle, descriptor, end) or _block_before(descriptor, end)
         budget -= end - lines[0].start
         end = lines[0].start
         yield from ((files[index], line) for line in reversed(lines))
@@ -205,6 +211,21 @@ def _place(files: list[_File], position: Position | None, *, otherwise_last: boo
     return (len(files) - 1, files[-1].size) if position is None and otherwise_last else (0, 0)
 
 
+def _without(needle: bytes, descriptor: int, end: int) -> list[_Line]:
+    """The first line of the block that ends at `end`, when nothing in it is wanted; none when something may be.
+
+    To take a block into lines costs many times as much as to look through it.
+    """
+    start = max(0, end - _BLOCK)
+    data = os.pread(descriptor, end - start, start)
+    cut = 0 if start == 0 else data.find(b"\n", 0, len(data) - 1) + 1
+    if not needle or needle in data.lower() or (start > 0 and cut == 0):
+        return []
+    lines = _lines(data[cut:], start + cut)
+    first = next(lines)
+    return [first if start == 0 or first.is_head else next((line for line in lines if line.is_head), first)]
+
+
 def _block_before(descriptor: int, end: int) -> list[_Line]:
     """Some lines that end at `end`; the first is a record's own, where that can be seen."""
     length = _BLOCK
@@ -239,7 +260,8 @@ def _lines(data: bytes, offset: int) -> Iterator[_Line]:
     """Lines with their places; one that continues a record has that one's time and level."""
     at: datetime | None = None
     level: int | None = None
-    for raw in _ENDING.findall(data):
+    for match in _ENDING.finditer(data):
+        raw = match[0]
         text = raw.removesuffix(b"\n").decode(errors="replace")
         found = _head(text)
         if found is not None:

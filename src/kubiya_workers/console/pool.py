@@ -1,13 +1,13 @@
 """The workers of this machine, those that the control plane knows beside them, and what can be done to ours."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from kubiya_workers.contracts.console import PoolWorker
+from kubiya_workers.contracts.console import PoolWorker, ProxyRecord
 from kubiya_workers.contracts.errors import Conflict, NotFound, Refusal
 from kubiya_workers.contracts.ids import is_safe_name
 from kubiya_workers.contracts.pool import Pause, Record, UpkeepState, WorkerReport
@@ -18,6 +18,8 @@ from kubiya_workers.launchers.worker_process import DRAIN_S
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
+
+from . import proxy
 
 log = logs.get(__name__)
 
@@ -33,6 +35,9 @@ class ThisMachine:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
+
+    def proxies(self) -> Mapping[str, ProxyRecord]:
+        return proxy.kept(self._paths)
 
     async def workers(self, known: Sequence[Worker], now: datetime) -> list[PoolWorker]:
         ours = await here(self._paths)

@@ -5,70 +5,118 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from pydantic import ValidationError
 
-from kubiya_workers.contracts.console import ProxyRecord, ProxyStatus
-from kubiya_workers.contracts.errors import Conflict, NotFound, Refusal
+from kubiya_workers.contracts.console import ProxyAction, ProxyRecord, ProxyState, ProxyStatus
+from kubiya_workers.contracts.errors import Conflict, NotFound
 from kubiya_workers.contracts.ids import is_safe_name
-from kubiya_workers.contracts.usage import UsageBy
+from kubiya_workers.contracts.usage import ModelCalls
 from kubiya_workers.launchers import probe
 from kubiya_workers.launchers.guard import end_group
+from kubiya_workers.launchers.litellm import standing
 from kubiya_workers.launchers.upkeep import records
+from kubiya_workers.launchers.upkeep.asking import calls_of
+from kubiya_workers.observability import logs
 from kubiya_workers.settings.paths import Paths
 
-from .contact import ControlPlane
+log = logs.get(__name__)
 
 _STOP_S = 10.0
-_SERVER = "server"
+_HEARD_WITHIN_S = 3.0
+_LOOK_S = 0.1
+SERVER = "server"
 
 
-async def statuses(paths: Paths, plane: ControlPlane) -> list[ProxyStatus]:
+async def statuses(paths: Paths) -> list[ProxyStatus]:
     """All of them; those that have ended are told of while their keeper's word is there."""
-    calls = await _calls(plane)
-    found = [(owner, record) for owner, file in _files(paths) if (record := _read(file)) is not None]
-    return list(await asyncio.gather(*(_status(owner, record, calls) for owner, record in found)))
+    found = [(owner, record) for owner, at in _directories(paths) if (record := standing.read(at)) is not None]
+    return list(await asyncio.gather(*(_status(paths, owner, record) for owner, record in found)))
 
 
-async def restart(paths: Paths, plane: ControlPlane, owner: str) -> ProxyStatus:
-    """End a LiteLLM, which its keeper then starts again at the same address; calls that come meanwhile wait for it.
+def kept(paths: Paths) -> dict[str, ProxyRecord]:
+    """What is said of those whose owner lives, by that owner."""
+    found = ((owner, standing.read(directory)) for owner, directory in _directories(paths))
+    return {owner: record for owner, record in found if record is not None and records.is_alive(record.owner)}
+
+
+def named(owner: str) -> str:
+    """An owner in words."""
+    return "the control plane" if owner == SERVER else f"the worker of queue {owner.removeprefix('worker/')}"
+
+
+async def act(paths: Paths, owner: str, action: ProxyAction) -> ProxyStatus:
+    """Stop, start or restart a LiteLLM; how it is once its owner has heard of it, or after a moment.
+
+    A restart ends it, and its owner starts another at the same address: calls that come meanwhile wait for that.
+    While it is stopped they are refused.
 
     Raises:
         NotFound: there is none of that owner.
-        Conflict: it does not run.
+        Conflict: this cannot be asked of it now.
     """
-    record = next((_read(file) for name, file in _files(paths) if name == owner), None)
-    if record is None:
-        raise NotFound(f"there is no LiteLLM of {owner}")
-    if record.process is None or record.state != "running" or not records.is_alive(record.process):
-        raise Conflict(f"the LiteLLM of {owner} is {record.state}: it cannot be restarted now")
-    await end_group(record.process.pid, _STOP_S, start=record.process.start)
-    return next(status for status in await statuses(paths, plane) if status.owner == owner)
+    directory = next((directory for name, directory in _directories(paths) if name == owner), None)
+    record = standing.read(directory) if directory is not None else None
+    if directory is None or record is None:
+        raise NotFound(f"there is no LiteLLM of {named(owner)}")
+    if action not in _actions(record):
+        raise Conflict(f"the LiteLLM of {named(owner)} is {_state(record)}: it cannot be asked to {action} now")
+    log.info("Asked by a page", action=action, litellm=owner)
+    if action == "restart":
+        assert record.process is not None  # it runs
+        await end_group(record.process.pid, _STOP_S, start=record.process.start)
+    else:
+        standing.want(directory, stopped=action == "stop")
+        await _heard(directory, record)
+    return next(status for status in await statuses(paths) if status.owner == owner)
 
 
-def _files(paths: Paths) -> Iterator[tuple[str, Path]]:
-    yield _SERVER, paths.gateway_proxy
+async def _heard(directory: Path, before: ProxyRecord) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _HEARD_WITHIN_S
+    while loop.time() < deadline:
+        now = standing.read(directory)
+        if now is None or now.state != before.state:
+            return
+        await asyncio.sleep(_LOOK_S)
+
+
+def _directories(paths: Paths) -> Iterator[tuple[str, Path]]:
+    """Where each owner keeps what it says of its LiteLLM."""
+    yield SERVER, paths.server
     for directory in sorted(paths.upkeeps.glob("*")):
         if is_safe_name(directory.name):
-            yield f"worker/{directory.name}", paths.worker_proxy(directory.name)
+            yield f"worker/{directory.name}", directory
 
 
-def _read(file: Path) -> ProxyRecord | None:
-    try:
-        return ProxyRecord.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError):
-        return None
+def _state(record: ProxyRecord) -> ProxyState:
+    """How it is, by what the kernel says of its owner and of itself."""
+    if not records.is_alive(record.owner):
+        return "stopped"
+    if record.state == "running" and not records.is_alive(record.process):
+        return "starting"  # its keeper has not noticed yet
+    return record.state
 
 
-async def _status(owner: str, record: ProxyRecord, calls: dict[str, int]) -> ProxyStatus:
+def _actions(record: ProxyRecord) -> tuple[ProxyAction, ...]:
+    """What can be asked of it: nothing where nobody keeps it."""
+    if not records.is_alive(record.owner):
+        return ()
+    match _state(record):
+        case "running":
+            return ("stop", "restart")
+        case "starting" | "failed":
+            return ("stop",)
+        case "stopped":
+            return ("start",)
+        case "stopping":
+            return ()
+
+
+async def _status(paths: Paths, owner: str, record: ProxyRecord) -> ProxyStatus:
     is_kept, process = records.is_alive(record.owner), record.process
-    lives = is_kept and process is not None and records.is_alive(process)
-    state = record.state if is_kept else "stopped"
-    if state == "running" and not lives:
-        state = "starting"  # its keeper has not noticed yet
-    models = tuple(model.model_copy(update={"calls": calls.get(model.model_name)}) for model in record.models)
+    lives = is_kept and records.is_alive(process)
     return ProxyStatus(
         owner=owner,
-        state=state,
+        state=_state(record),
         reason=record.reason if is_kept else "whoever kept it is gone",
         url=record.url if lives else None,
         pid=process.pid if process is not None and lives else None,
@@ -76,19 +124,18 @@ async def _status(owner: str, record: ProxyRecord, calls: dict[str, int]) -> Pro
         started_at=record.started_at if lives else None,
         restarts=record.restarts,
         healthy=await probe.status_of(record.url, "/health/liveliness") == 200 if lives else None,
-        models=models,
-        actions=("restart",) if state == "running" else (),
-        log="litellm" if owner == _SERVER else owner.replace("worker/", "litellm/", 1),
+        models=record.models,
+        calls=await _calls(paths, owner),
+        actions=_actions(record),
+        log="litellm" if owner == SERVER else owner.replace("worker/", "litellm/", 1),
     )
 
 
-async def _calls(plane: ControlPlane) -> dict[str, int]:
-    """How many calls the control plane knows of, by the name that was asked for; nothing while it is away."""
-    try:
-        sums = await (await plane.client()).usage.by(UsageBy.MODEL)
-    except Refusal:
-        return {}
-    return {summed.name: summed.calls for summed in sums if summed.name is not None}
+async def _calls(paths: Paths, owner: str) -> tuple[ModelCalls, ...]:
+    """What a worker called through its own; no word of a control plane's, whose gateway counts."""
+    if owner == SERVER:
+        return ()
+    return await calls_of(records.read(paths, owner.removeprefix("worker/")))
 
 
 def _memory(pid: int) -> int | None:

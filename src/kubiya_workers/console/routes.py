@@ -19,6 +19,7 @@ from kubiya_workers.contracts.console import (
     LogPage,
     LogSource,
     PoolWorker,
+    ProxyAction,
     ProxyStatus,
     Session,
 )
@@ -113,11 +114,13 @@ def router(parts: Parts) -> APIRouter:  # noqa: C901 - one route after the other
 
     @routes.get("/proxy")
     async def proxies() -> list[ProxyStatus]:
-        return await proxy.statuses(parts.paths, parts.plane)
+        return await proxy.statuses(parts.paths)
 
-    @routes.post("/proxy/{owner:path}/restart")
-    async def restart_proxy(owner: str) -> ProxyStatus:
-        return await proxy.restart(parts.paths, parts.plane, owner)
+    @routes.post("/proxy/{owner:path}/{action}")
+    async def act_on_proxy(owner: str, action: ProxyAction) -> ProxyStatus:
+        done = await proxy.act(parts.paths, owner, action)
+        parts.live.wake()
+        return done
 
     @routes.post("/models/test")
     async def test_model(chosen: ChosenModel) -> ModelTest:

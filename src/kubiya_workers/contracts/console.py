@@ -7,6 +7,7 @@ from pydantic import Field
 
 from .keys import Scope as KeyScope
 from .pool import Listed, Pause, ProcessRef, Record, WorkerReport
+from .usage import ModelCalls
 from .wire import JsonObject, Timestamp, Wire
 from .workers import Action, Worker
 
@@ -124,7 +125,7 @@ class Live(Wire):
     minutes: tuple[Minute, ...] = ()
     """The last hour, the newest last; empty while the control plane is away."""
     backlog: dict[str, int] = {}
-    """Tasks that wait, by queue."""
+    """What waits, by queue: tasks, as its workers here count them, or executions that nobody takes."""
 
 
 class LogSource(Wire):
@@ -208,14 +209,14 @@ class DoctorReport(Wire):
 
 
 class ProxyModel(Wire):
-    """A configured endpoint of a LiteLLM; secrets in `params` are masked. What nobody counts is None."""
+    """A configured endpoint of a LiteLLM; secrets in `params` are masked."""
 
     model_name: str
     params: JsonObject
-    calls: int | None = None
-    """Model calls under this name that the control plane knows of."""
-    errors: int | None = None
-    average_ms: float | None = None
+
+
+ProxyState = Literal["running", "starting", "stopping", "stopped", "failed"]
+ProxyAction = Literal["start", "stop", "restart"]
 
 
 class ProxyRecord(Wire):
@@ -223,7 +224,7 @@ class ProxyRecord(Wire):
 
     owner: ProcessRef
     process: ProcessRef | None = None
-    state: Literal["running", "starting", "failed"]
+    state: ProxyState
     reason: str | None = None
     url: str
     started_at: Timestamp | None = None
@@ -235,7 +236,7 @@ class ProxyStatus(Wire):
     """A LiteLLM beside a worker (`owner` is `worker/QUEUE`) or the control plane (`server`)."""
 
     owner: str
-    state: Literal["running", "starting", "stopped", "failed"]
+    state: ProxyState
     reason: str | None = None
     url: str | None = None
     pid: int | None = None
@@ -244,5 +245,8 @@ class ProxyStatus(Wire):
     restarts: int = 0
     healthy: bool | None = None
     models: tuple[ProxyModel, ...] = ()
-    actions: tuple[Literal["start", "stop", "restart"], ...] = ()
+    calls: tuple[ModelCalls, ...] = ()
+    """What its worker called through it, since that began; those of a control plane are its gateway's to tell."""
+    actions: tuple[ProxyAction, ...] = ()
+    """What can be asked of it now."""
     log: str | None = None

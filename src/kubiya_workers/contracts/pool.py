@@ -130,6 +130,62 @@ class Container(Wire):
     started_at: Timestamp | None = None
 
 
+class InstallationRef(Wire):
+    """Workers that were installed in a cluster, as this machine remembers them. `kubeconfig` and `context` say which
+    cluster, empty for the usual one."""
+
+    name: str
+    namespace: str
+    queue: str
+    kubeconfig: str = ""
+    context: str = ""
+
+
+class PodSeen(Wire):
+    """A pod as its cluster sees it. `reason` says why it is not ready; `newest` is None where nobody may tell."""
+
+    name: str
+    ready: bool
+    state: str
+    newest: bool | None = None
+    reason: str | None = None
+    restarts: int = 0
+    node: str | None = None
+    started_at: Timestamp | None = None
+
+
+class Changed(Wire):
+    """What became of an object of a cluster. `fields` are those that differ, by path, never with their values."""
+
+    kind: str
+    name: str
+    change: Literal["created", "configured", "unchanged", "deleted"]
+    fields: tuple[str, ...] = ()
+
+
+class Installed(Wire):
+    """Workers in a cluster, as that sees them: how many pods are wanted, are of the newest version, and are ready.
+
+    `there` is whether the installation exists, `settled` whether the cluster has done all that was last asked of it.
+    """
+
+    ref: InstallationRef
+    there: bool
+    settled: bool = False
+    wanted: int = 0
+    updated: int = 0
+    ready: int = 0
+    image: str | None = None
+    autoscaler: str | None = None
+    least: int = 0
+    """How many pods its autoscaler wants at least."""
+    pods: tuple[PodSeen, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What keeps pods from being made at all."""
+    changes: tuple[Changed, ...] = ()
+    """What an install or an uninstall has just changed, or would change."""
+
+
 class Ready(Wire):
     """The line with which a worker tells whoever started it that it polls."""
 
@@ -205,6 +261,7 @@ class Seen(Wire):
     running: bool
     why: str | None = None
     container: Container | None = None
+    installed: Installed | None = None
     record: Record | None = None
     report: WorkerReport | None = None
     pause: Pause | None = None
@@ -216,6 +273,8 @@ class WorkerType(StrEnum):
     """In the foreground of a terminal of this machine."""
     DAEMON = "daemon"
     DOCKER = "docker"
+    KUBERNETES = "kubernetes"
+    """The pods of an installation, together."""
     REMOTE = "remote"
 
 

@@ -92,3 +92,11 @@ class QueuePatch(Wire):
 
     def changes(self) -> dict[str, Any]:
         return self.model_dump(exclude_unset=True)
+
+
+class QueueBacklog(Wire):
+    """What waits in a queue to be taken by a worker; `has_worker` tells whether any lives there."""
+
+    queue: str
+    executions: int
+    has_worker: bool

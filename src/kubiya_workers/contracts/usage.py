@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from .messages import Usage
-from .wire import Wire
+from .wire import Timestamp, Wire
 
 
 class UsageBy(StrEnum):
@@ -26,3 +26,28 @@ class UsageSum(Wire):
     name: str | None = None
     calls: int
     usage: Usage
+
+
+class ModelCalls(Wire):
+    """The calls to one model that ended; `upstream` is the server that was asked, where there are several.
+
+    The percentiles are of how long the last completed ones took, None when none was.
+    """
+
+    model: str
+    upstream: str | None = None
+    calls: int
+    errors: dict[str, int] = {}
+    """Those that failed, by how."""
+    given_up: int = 0
+    """Those whose caller left before the end."""
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    last: Timestamp
+
+
+class CallReport(Wire):
+    """What one process has counted since it began."""
+
+    since: Timestamp
+    models: tuple[ModelCalls, ...] = ()

@@ -17,11 +17,14 @@ from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.settings.server import GatewaySettings
 
 from . import offline
-from .catalogue import Catalogue, Target
+from .catalogue import DEFAULT_ALIAS, Catalogue, Target
 from .config import Upstream, upstreams_of
 from .exchange import ClientLeft, key_of, read_body, send_json, send_refusal, send_start, while_connected
 from .forward import Call, forward, http_client
+from .outcome import Answered, Outcome, Result
 
+BUILT_IN = "kubiya"
+"""Who serves the offline model."""
 _CHUNKS_A_TURN = 32
 
 Authenticate = Callable[[str], Awaitable[Caller]]
@@ -29,15 +32,14 @@ Authenticate = Callable[[str], Awaitable[Caller]]
 
 
 class Meter(Protocol):
-    """Asked before every call, and told of each that was answered.
+    """Asked before every call, and told of each that was passed on, once it is over.
 
-    `admit` raises a `Refusal` when the caller may make no calls now; `latency_ms` is from the request to the end of
-    the answer.
+    `admit` raises a `Refusal` when the caller may make no calls now.
     """
 
     async def admit(self, caller: Caller) -> None: ...
 
-    async def record(self, caller: Caller, model: str, usage: Usage, latency_ms: float) -> None: ...
+    async def record(self, caller: Caller, answered: Answered) -> None: ...
 
 
 class Gateway:
@@ -58,17 +60,23 @@ class Gateway:
         await self.catalogue.close()
         await self._http.aclose()
 
-    async def answer(self, path: str, request: "ModelRequest", send: Send) -> tuple[str, Usage]:
-        """Answer one call to `path` (`/chat/completions`, `/embeddings`); the model that served it and what it used.
+    async def target_of(self, request: "ModelRequest") -> Target:
+        """Where a call goes.
 
         Raises:
-            Refusal: the call goes nowhere; nothing was sent yet.
+            Refusal: nowhere.
         """
-        target = await self.catalogue.resolve(request.model or self.catalogue.default())
+        return await self.catalogue.resolve(request.model or self.catalogue.default())
+
+    async def answer(self, path: str, request: "ModelRequest", target: Target, send: Send) -> Outcome:
+        """Answer one call to `path` (`/chat/completions`, `/embeddings`), whatever comes of it.
+
+        Raises:
+            Refusal: the offline model does not answer this; nothing was sent yet.
+        """
         if target.upstream is None:
-            return target.model, await _answer_offline(path, request, send)
-        call = Call(target.upstream, path, request.body_for(target))
-        return target.model, await forward(self._http, call, send)
+            return await _answer_offline(path, request, send)
+        return await forward(self._http, Call(target.upstream, path, request.body_for(target)), send)
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ class ModelRequest:
         return self.raw.rstrip()[:-1] + b',"stream_options":{"include_usage":true}}'
 
 
-async def _answer_offline(path: str, request: ModelRequest, send: Send) -> Usage:
+async def _answer_offline(path: str, request: ModelRequest, send: Send) -> Outcome:
     if path != "/chat/completions":
         raise Invalid("the offline model only answers chat completions", fix="configure a model server")
     reply = offline.reply_to(request.fields)
@@ -137,7 +145,8 @@ async def _answer_offline(path: str, request: ModelRequest, send: Send) -> Usage
     else:
         await send_json(send, offline.completion(reply, request.fields, call_id=call_id, created=created))
     counted = offline.usage_for(reply, request.fields)
-    return Usage(input_tokens=counted["prompt_tokens"], output_tokens=counted["completion_tokens"])
+    usage = Usage(input_tokens=counted["prompt_tokens"], output_tokens=counted["completion_tokens"])
+    return Outcome(Result.COMPLETED, usage)
 
 
 class _ModelCall:
@@ -153,15 +162,36 @@ class _ModelCall:
             if self._meter is not None:
                 await self._meter.admit(caller)
             request = ModelRequest.of(await read_body(scope, receive))
-            async with while_connected(receive, send) as connected_send:
-                model, usage = await self._gateway.answer(self._path, request, connected_send)
+            target = await self._gateway.target_of(request)
         except Refusal as refusal:
             await send_refusal(send, refusal)
+            return
         except ClientLeft:
             return
-        else:
-            if self._meter is not None:
-                await self._meter.record(caller, model, usage, (time.perf_counter() - begun) * 1000)
+        outcome = await self._answered(request, target, receive, send)
+        if self._meter is not None:
+            await self._meter.record(caller, _answered(request, target, outcome, begun))
+
+    async def _answered(self, request: ModelRequest, target: Target, receive: Receive, send: Send) -> Outcome:
+        try:
+            async with while_connected(receive, send) as connected_send:
+                return await self._gateway.answer(self._path, request, target, connected_send)
+        except Refusal as refusal:
+            await send_refusal(send, refusal)
+            return Outcome(Result.REFUSED)
+        except ClientLeft:
+            return Outcome(Result.CLIENT_LEFT)
+
+
+def _answered(request: ModelRequest, target: Target, outcome: Outcome, begun: float) -> Answered:
+    """`begun` is of the performance counter."""
+    return Answered(
+        asked=target.model if request.model in ("", DEFAULT_ALIAS) else request.model,
+        model=target.model,
+        upstream=target.upstream.name if target.upstream else BUILT_IN,
+        outcome=outcome,
+        latency_ms=(time.perf_counter() - begun) * 1000,
+    )
 
 
 class _Models:

@@ -11,11 +11,11 @@ import httpx
 from pydantic_core import from_json, to_json
 from starlette.types import Send
 
-from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.models import LITELLM_RETRY_AFTER
 
 from .config import Upstream
 from .exchange import RawHeaders, problem, send_json, send_start, send_whole
+from .outcome import Outcome, Result
 from .usage import StreamTail, usage_in
 
 _CONNECT_S = 5.0
@@ -50,20 +50,18 @@ class Call:
     body: bytes
 
 
-async def forward(http: httpx.AsyncClient, call: Call, send: Send) -> Usage:
-    """Pass the call on and answer the client whatever comes of it; what the call used, zeros when it failed.
+async def forward(http: httpx.AsyncClient, call: Call, send: Send) -> Outcome:
+    """Pass the call on, and answer the client whatever comes of it.
 
     Cancel it to stop the upstream: its connection is closed then.
     """
     try:
         response = await http.send(_request(http, call), stream=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        await _send_failure(send, call.upstream, error)
-        return Usage()
+        return await _send_failure(send, call.upstream, error)
     try:
         if response.status_code >= 300:
-            await _send_error(send, response, call.upstream)
-            return Usage()
+            return await _send_error(send, response, call.upstream)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             return await _pass_stream(send, response, call.upstream)
         return await _pass_whole(send, response, call.upstream)
@@ -78,33 +76,35 @@ def _request(http: httpx.AsyncClient, call: Call) -> httpx.Request:
     return http.build_request("POST", f"{call.upstream.base_url}{call.path}", content=call.body, headers=headers)
 
 
-async def _pass_stream(send: Send, response: httpx.Response, upstream: Upstream) -> Usage:
+async def _pass_stream(send: Send, response: httpx.Response, upstream: Upstream) -> Outcome:
     await send_start(send, response.status_code, [*_STREAM_HEADERS, *_kept(response)])
-    tail = StreamTail()
+    tail, result = StreamTail(), Result.COMPLETED
     try:
         async for data in response.aiter_raw():
             tail.feed(data)
             await send({"type": "http.response.body", "body": data, "more_body": True})
     except httpx.HTTPError as error:
-        status, message = _explained(upstream, error)
+        status, message, result = _explained(upstream, error)
         last = b"data: " + to_json(problem(status, message, "upstream_broke_off")) + b"\n\n"
         await send({"type": "http.response.body", "body": b"\n\n" + last, "more_body": True})
+    else:
+        if tail.tells_of_error():
+            result = Result.FAILED
     await send({"type": "http.response.body", "body": b""})
-    return tail.usage()
+    return Outcome(result, tail.usage())
 
 
-async def _pass_whole(send: Send, response: httpx.Response, upstream: Upstream) -> Usage:
+async def _pass_whole(send: Send, response: httpx.Response, upstream: Upstream) -> Outcome:
     try:
         body = await _read(response, _WHOLE_LIMIT)
     except httpx.HTTPError as error:
-        await _send_failure(send, upstream, error)
-        return Usage()
+        return await _send_failure(send, upstream, error)
     kind = response.headers.get("content-type", "application/json").encode("latin-1")
     await send_whole(send, response.status_code, [(b"content-type", kind), *_kept(response)], body)
-    return usage_in(body)
+    return Outcome(Result.COMPLETED, usage_in(body))
 
 
-async def _send_error(send: Send, response: httpx.Response, upstream: Upstream) -> None:
+async def _send_error(send: Send, response: httpx.Response, upstream: Upstream) -> Outcome:
     """The upstream's own error with its status, in the one shape of ours; a redirect is an error of configuration."""
     try:
         body = await _read(response, _ERROR_LIMIT)
@@ -117,25 +117,28 @@ async def _send_error(send: Send, response: httpx.Response, upstream: Upstream) 
         words = _words(body) or f"HTTP {status}"
     message = f"the upstream '{upstream.name}' refused the call: {_redacted(words, upstream)}"
     await send_json(send, problem(status, message, "upstream_refused"), status, _kept(response))
+    return Outcome(Result.of_status(response.status_code))
 
 
-async def _send_failure(send: Send, upstream: Upstream, error: Exception) -> None:
-    status, message = _explained(upstream, error)
+async def _send_failure(send: Send, upstream: Upstream, error: Exception) -> Outcome:
+    status, message, result = _explained(upstream, error)
     await send_json(send, problem(status, message, "upstream_unreachable"), status)
+    return Outcome(result)
 
 
-def _explained(upstream: Upstream, error: Exception) -> tuple[int, str]:
-    """The status and the words for a call that got no answer, or only a part of one."""
+def _explained(upstream: Upstream, error: Exception) -> tuple[int, str, Result]:
+    """The status, the words and the kind of a call that got no answer, or only a part of one."""
     what = f"the upstream '{upstream.name}' at {upstream.base_url}"
     match error:
         case httpx.ConnectTimeout():
-            return 504, f"{what} does not accept connections (waited {_CONNECT_S:g} s)"
+            return 504, f"{what} does not accept connections (waited {_CONNECT_S:g} s)", Result.TIMEOUT
         case httpx.TimeoutException():
-            return 504, f"{what} went silent: nothing came from it within the time limit"
+            return 504, f"{what} went silent: nothing came from it within the time limit", Result.TIMEOUT
         case httpx.ConnectError() | httpx.InvalidURL() | httpx.UnsupportedProtocol():
-            return 502, _redacted(f"{what} cannot be reached: {error}", upstream)
+            return 502, _redacted(f"{what} cannot be reached: {error}", upstream), Result.UNREACHABLE
         case _:
-            return 502, _redacted(f"{what} broke off its answer: {error or type(error).__name__}", upstream)
+            words = f"{what} broke off its answer: {error or type(error).__name__}"
+            return 502, _redacted(words, upstream), Result.BROKE_OFF
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:

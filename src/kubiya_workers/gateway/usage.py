@@ -30,6 +30,13 @@ class StreamTail:
                     return usage
         return Usage()
 
+    def tells_of_error(self) -> bool:
+        """Whether the last event but `[DONE]` is an error: what goes wrong in a stream has no other place."""
+        for line in reversed(self._tail.split(b"\n")):
+            if line.startswith(b"data:") and not line.startswith(b"data: [DONE]"):
+                return line[5:].lstrip().startswith(b'{"error"')
+        return False
+
 
 def usage_in(body: bytes) -> Usage:
     """The usage in a whole JSON answer; zeros when there is none to be found."""

@@ -46,7 +46,11 @@ _NEEDED = ("fastapi", "uvicorn", "httptools")
 
 
 class ConsoleState(Wire):
-    """A running web interface. `secret` makes the tokens that let a browser in; `process_start` tells a reused pid."""
+    """A running web interface. `secret` makes the tokens that let a browser in; `process_start` tells a reused pid.
+
+    One that ends takes it away. What is left of one that was killed lets its successor go on where it was: at its port,
+    which was that or one near `wanted_port`, and knowing the browsers that it had let in.
+    """
 
     pid: int
     process_start: str
@@ -54,6 +58,9 @@ class ConsoleState(Wire):
     secret: str
     version: str
     started_at: Timestamp
+    wanted_port: int | None = None
+    sessions: tuple[str, ...] = ()
+    """Digests of the cookies of those browsers: no cookie can be made of them."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,21 @@ class ConsoleWish:
 
 def status(paths: Paths) -> ConsoleState | None:
     """The running web interface of this home; None when there is none."""
+    state = _said(paths)
+    return state if state is not None and is_running(state.pid, state.process_start) else None
+
+
+def left(paths: Paths) -> ConsoleState | None:
+    """What is left of one that was killed or crashed; None where the last one ended by itself, or runs."""
+    state = _said(paths)
+    return state if state is not None and not is_running(state.pid, state.process_start) else None
+
+
+def _said(paths: Paths) -> ConsoleState | None:
     try:
-        state = ConsoleState.model_validate_json(paths.console_state.read_bytes())
+        return ConsoleState.model_validate_json(paths.console_state.read_bytes())
     except (OSError, ValidationError):
         return None
-    return state if is_running(state.pid, state.process_start) else None
 
 
 def address(state: ConsoleState) -> str:

@@ -7,6 +7,7 @@ from . import variables as v
 from .source import Source
 
 PROXY_RECORD = "proxy.json"
+PROXY_STOP = "proxy-stop"
 """In the directory of whoever keeps a LiteLLM."""
 
 
@@ -140,6 +141,10 @@ class Paths:
     def worker_container(self, queue: str) -> Path:
         """Which container has the queue's worker: `contracts.pool.ContainerRef`."""
         return self.upkeep(queue) / "container.json"
+
+    def worker_installation(self, queue: str) -> Path:
+        """Where in a cluster the queue's workers were installed from here: `contracts.pool.InstallationRef`."""
+        return self.upkeep(queue) / "installation.json"
 
     def pause(self, queue: str) -> Path:
         """There while the worker of this queue is to take nothing: `contracts.pool.Pause`."""

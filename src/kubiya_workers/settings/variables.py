@@ -65,6 +65,13 @@ WORKER_IMAGE = Variable(
     shown_default="kubiya-workers:VERSION, made by `make image`",
 )
 DOCKER_HOST = Variable("DOCKER_HOST", "The Docker daemon for workers in containers.", "", text, shown_default="local")
+KUBECONFIG = Variable(
+    "KUBECONFIG",
+    "The clusters of `kubiya worker install`, as kubectl reads it.",
+    "",
+    text,
+    shown_default="~/.kube/config",
+)
 METRICS_ENABLED = Variable("METRICS_ENABLED", "Serve Prometheus metrics on METRICS_PORT.", False, flag)
 METRICS_PORT = Variable(
     "METRICS_PORT", "The port for Prometheus metrics; the next free one when taken.", 9090, whole(0, 65_535)
@@ -219,6 +226,7 @@ ALL: tuple[AnyVariable, ...] = (
     HEALTH_ADDR,
     WORKER_IMAGE,
     DOCKER_HOST,
+    KUBECONFIG,
     METRICS_ENABLED,
     METRICS_PORT,
     HTTP_PROXY,

@@ -1,16 +1,21 @@
-"""Whether this worker takes work. A pause, or too much memory, closes it: what runs goes on to its end, and nothing
-else is taken until it opens again. Everything else of the worker (its registration, its heartbeat) goes on.
+"""Whether this worker takes work. A pause, too much memory, or a LiteLLM beside it that a person stopped, closes it:
+what runs goes on to its end, and nothing else is taken until it opens again. Everything else of the worker (its
+registration, its heartbeat) goes on.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 from kubiya_workers.contracts.errors import Refusal
 from kubiya_workers.contracts.pool import Pause
+from kubiya_workers.launchers.litellm import standing as proxy
+from kubiya_workers.launchers.litellm.refusing import HOW_TO_START, STOPPED
 from kubiya_workers.launchers.upkeep import pauses
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.quantities import show_size
+from kubiya_workers.settings.worker import WorkerSettings
 
 from .activities.edge import Running
 from .runtime import Runtime
@@ -26,13 +31,25 @@ ROOM = 0.7
 """And below which it is again: between them it stays as it is, so that it does not flutter."""
 
 
-def closed_by(pause: Pause | None, memory: int, limit: int, before: Closed | None) -> Closed | None:
-    """Why it takes nothing; None when it takes work. Memory and its limit in bytes; no limit is 0."""
-    if pause is not None:
+@dataclass(frozen=True)
+class Seen:
+    """What may close it. Memory and its limit in bytes; no limit is 0."""
+
+    pause: Pause | None = None
+    proxy_stopped: bool = False
+    memory: int = 0
+    memory_limit: int = 0
+
+
+def closed_by(seen: Seen, before: Closed | None) -> Closed | None:
+    """Why it takes nothing; None when it takes work."""
+    if (pause := seen.pause) is not None:
         return Closed("paused" + (f": {pause.note}" if pause.note else ""), pause)
-    for_memory = before is not None and before.pause is None
-    if limit and memory > limit * (ROOM if for_memory else FULL):
-        return Closed(f"memory: {show_size(memory)} of {show_size(limit)}")
+    if seen.proxy_stopped:
+        return Closed(f"{STOPPED}; {HOW_TO_START}")
+    memory, limit = seen.memory, seen.memory_limit
+    if limit and memory > limit * (ROOM if before is not None and before.for_memory else FULL):
+        return Closed(f"memory: {show_size(memory)} of {show_size(limit)}", for_memory=True)
     return None
 
 
@@ -93,9 +110,14 @@ class Intake:
             await asyncio.wait(late)
 
     def _reason(self) -> Closed | None:
-        settings, limit = self._standing.settings, self._standing.settings.memory_limit
-        memory = self._standing.memory_with_tools() if limit else 0
-        return closed_by(pauses.read(settings.paths, settings.queue), memory, limit, self._standing.closed)
+        settings = self._standing.settings
+        seen = Seen(
+            pause=pauses.read(settings.paths, settings.queue),
+            proxy_stopped=_is_stopped(settings),
+            memory=self._standing.memory_with_tools() if settings.memory_limit else 0,
+            memory_limit=settings.memory_limit,
+        )
+        return closed_by(seen, self._standing.closed)
 
     async def _settle(self, reason: Closed | None) -> None:
         before, self._standing.closed = self._standing.closed, reason
@@ -126,3 +148,11 @@ class Intake:
             task = asyncio.create_task(runtime.close(), name="closing")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def _is_stopped(settings: WorkerSettings) -> bool:
+    """Whether models are called through a LiteLLM beside this worker, and it was stopped."""
+    if settings.gateway is None:
+        return False
+    record = proxy.read(settings.paths.upkeep(settings.queue))
+    return record is not None and record.state in ("stopping", "stopped") and settings.gateway.startswith(record.url)

@@ -20,10 +20,11 @@ from .tally import Tally
 
 @dataclass(frozen=True)
 class Closed:
-    """Why nothing is taken; `pause` where a person wanted it so."""
+    """Why nothing is taken; `pause` where a person wanted it so, `for_memory` while there is too little."""
 
     reason: str
     pause: Pause | None = None
+    for_memory: bool = False
 
 
 @dataclass

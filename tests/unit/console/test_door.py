@@ -52,6 +52,20 @@ async def test_a_token_is_good_for_half_a_day() -> None:
     assert await Sessions(SECRET, clock=lambda: 1_000_000.0 + signin.GOOD_FOR_S + 1).exchange(token) is None
 
 
+async def test_who_was_let_in_by_a_predecessor_is_known_and_its_tokens_are_not() -> None:
+    told: list[tuple[str, ...]] = []
+    before = Sessions(SECRET, on_change=told.append)
+    session = await before.exchange(signin.make(SECRET, time.time()))
+    assert session is not None and session not in told[-1][0], "no cookie can be made of what is kept"
+    unused = signin.make(SECRET, time.time())
+    after = Sessions("another secret", known=told[-1], on_change=told.append)
+    assert await after.knows(session) and not await after.knows(told[-1][0])
+    assert await after.exchange(unused) is None
+    assert after.csrf(session) != before.csrf(session)
+    second = await after.exchange(signin.make("another secret", time.time()))
+    assert second is not None and len(told[-1]) == 2
+
+
 async def test_no_route_answers_a_stranger(console: Console) -> None:
     routes = list(console.routes())
     assert len(routes) > 12

@@ -10,13 +10,15 @@ import pytest
 
 from kubiya_workers import __version__
 from kubiya_workers.console import pool
-from kubiya_workers.console.contact import Contacts, ControlPlane
-from kubiya_workers.console.live import LiveView, notices
+from kubiya_workers.console.contact import EVERY_S, LIMIT_S, Contacts, ControlPlane
+from kubiya_workers.console.live import LiveView, backlogs, notices
 from kubiya_workers.console.target import Target
-from kubiya_workers.contracts.console import Connection, ConnectionState, Contact, PoolWorker
+from kubiya_workers.contracts.console import Connection, ConnectionState, PoolWorker, ProxyRecord
 from kubiya_workers.contracts.pool import Pause, Record, WorkerReport
+from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.workers import Action, Worker
 from kubiya_workers.launchers.guard import start_time
+from kubiya_workers.launchers.litellm.refusing import STOPPED
 from kubiya_workers.launchers.upkeep import listing, records
 from kubiya_workers.settings.paths import Paths
 
@@ -38,28 +40,49 @@ def report(**changes: Any) -> WorkerReport:
     return WorkerReport.model_validate({**fields, **slots, **changes})
 
 
+def litellm(state: str, reason: str | None = None) -> ProxyRecord:
+    here = {"pid": os.getpid(), "start": start_time(os.getpid())}
+    return ProxyRecord.model_validate({"owner": here, "state": state, "reason": reason, "url": "http://127.0.0.1:1"})
+
+
 def worker(found: Record, said: WorkerReport | None = None) -> PoolWorker:
     return PoolWorker(key=found.queue, listed=listing.here(found, said), record=found, report=said)
 
 
 def test_nothing_is_said_when_nothing_is_wrong() -> None:
-    assert notices(FINE, (worker(record(), report()),)) == ()
+    assert notices(FINE, (worker(record(), report()),), {}) == ()
 
 
 def test_each_thing_that_is_wrong_has_a_sentence_and_a_remedy() -> None:
-    away = Contact(at=NOW, error="refused")
-    lost = FINE.model_copy(update={"state": ConnectionState.LOST, "samples": (away,), "embedded": True})
     unwell = FINE.model_copy(update={"checks": {"temporal": "gone", "database": None}})
+    waits = report(ready=False, reason=f"{STOPPED}; start it")
     cases = [
-        (notices(lost, (worker(record(), report()),)), "does not answer: refused"),
-        (notices(unwell, (worker(record(), report()),)), "temporal is not well: gone"),
-        (notices(FINE, (worker(record("crash-looping", reason="it died")),)), "crash-looping: it died"),
-        (notices(FINE, (worker(record(), report(ready=False, reason="deaf")),)), "not ready: deaf"),
-        (notices(FINE, ()), "No worker runs"),
-        (notices(FINE, (worker(record("stopped")),)), "No worker runs"),
+        (notices(unwell, (worker(record(), report()),), {}), "temporal is not well: gone"),
+        (notices(FINE, (worker(record("crash-looping", reason="it died")),), {}), "crash-looping: it died"),
+        (notices(FINE, (worker(record(), report(ready=False, reason="deaf")),), {}), "not ready: deaf"),
+        (notices(FINE, (), {}), "No worker runs"),
+        (notices(FINE, (worker(record("stopped")),), {}), "No worker runs"),
     ]
+    cases += [
+        (notices(FINE, (worker(record(), report()),), {"server": litellm("stopped")}), "control plane was stopped"),
+        (notices(FINE, (worker(record(), report()),), {"worker/q": litellm("failed", "no")}), "does not start: no"),
+        (notices(FINE, (worker(record(), waits),), {"worker/q": litellm("stopped")}), "takes no work until"),
+    ]
+    lonely = (QueueBacklog(queue="far", executions=2, has_worker=False),)
+    busy = (QueueBacklog(queue="q", executions=9, has_worker=True),)
+    ours = (worker(record(), report()),)
+    cases.append((notices(FINE, ours, {}, (*lonely, *busy)), "2 executions wait in queue far, and no worker polls it"))
     for said, words in cases:
         assert len(said) == 1 and words in said[0].text and said[0].remedy, words
+
+
+def test_what_waits_is_told_of_every_queue_once() -> None:
+    remote = [
+        QueueBacklog(queue="far", executions=2, has_worker=False),
+        QueueBacklog(queue="q", executions=3, has_worker=True),
+    ]
+    assert backlogs(remote, [worker(record(), report(backlog=7))]) == {"far": 2, "q": 7}
+    assert backlogs(remote, [worker(record(), None)]) == {"far": 2, "q": 3}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +118,20 @@ def test_those_elsewhere_are_not_ours_nor_long_gone() -> None:
     ]
     found = pool.elsewhere(others, ours, NOW)
     assert [told.key for told in found] == ["far-1"] and found[0].actions == ()
+
+
+async def test_that_the_control_plane_went_is_told_at_once_whatever_the_workers_do(tmp_path: Path) -> None:
+    assert EVERY_S + LIMIT_S < 4, "with what a page needs to hear and draw it, pages keep their promise of 5 s"
+    plane = ControlPlane(Target(Paths(tmp_path), "http://127.0.0.1:1", "key", embedded=False))
+    live = LiveView(pool.ThisMachine(Paths(tmp_path)), plane, asyncio.Event())
+    looking, changes = asyncio.create_task(live.forever()), live.changes()
+    first = await asyncio.wait_for(anext(changes), 10)
+    assert first is not None and first.connection.state is ConnectionState.CONNECTING
+    looking.cancel()  # as if a worker took its time to say how it is
+    await live.contacts.ask()
+    told = await asyncio.wait_for(anext(changes), 10)
+    assert told is not None and told.connection.state is ConnectionState.LOST and told.workers == first.workers
+    await plane.close()
 
 
 async def test_a_control_plane_that_is_away_is_said_to_be_and_asked_again(tmp_path: Path) -> None:

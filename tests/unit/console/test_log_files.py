@@ -95,6 +95,31 @@ def test_filters(log: Path) -> None:
     assert numbers(found) == [7] and found.lines[0].at == START + timedelta(seconds=7) and found.before is None
 
 
+@pytest.mark.parametrize("text", ["number 00", "00417", "trace of 300", "größe 12", "no such words", "00001"])
+@pytest.mark.parametrize("limit", [1, 50])
+@pytest.mark.parametrize("since", [None, START + timedelta(seconds=250)])
+def test_a_search_finds_what_is_there_and_nothing_twice(
+    tmp_path: Path, text: str, limit: int, since: datetime | None
+) -> None:
+    """Whatever is passed over without being read closely, in whichever block of whichever file."""
+    path = tmp_path / "worker.log"
+    whole: list[tuple[int, str]] = []
+    for number in range(600):
+        lines = [line(number), *(f"  Trace of {number} at {at}" for at in range(number % 4))]
+        lines += [f"  Größe {number}"] if number % 5 == 0 else []
+        whole += [(number, one) for one in lines]
+    for name, begin, end in (("worker.log.1", 0, 300), ("worker.log", 300, 600)):
+        path.with_name(name).write_text("".join(f"{one}\n" for number, one in whole if begin <= number < end))
+    first = 0 if since is None else 250
+    wanted, found = Wanted(text=text, since=since), list[str]()
+    page = before(path, "worker/q", wanted, limit)
+    found = [told.text for told in page.lines]
+    while page.before is not None:
+        page = before(path, "worker/q", wanted, limit, Position.parse(page.before))
+        found = [told.text for told in page.lines] + found
+    assert found == [one for number, one in whole if number >= first and text in one.lower()]
+
+
 def test_what_follows_a_record_has_its_level(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_text("\n".join([line(3), *(f"  File {number}" for number in range(200)), line(4), ""]))

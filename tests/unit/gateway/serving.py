@@ -13,7 +13,7 @@ from kubiya_workers.contracts.errors import Unauthorized
 from kubiya_workers.contracts.ids import KeyId
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.contracts.messages import Usage
-from kubiya_workers.gateway import Gateway, router
+from kubiya_workers.gateway import Answered, Gateway, Result, router
 from kubiya_workers.settings.server import GatewaySettings
 
 KEY = "worker-token"
@@ -26,13 +26,21 @@ class Records:
     """A meter that keeps what it is told."""
 
     calls: list[tuple[str, Usage]] = field(default_factory=list)
+    ended: list[Answered] = field(default_factory=list)
 
     async def admit(self, caller: Caller) -> None:
         pass
 
-    async def record(self, caller: Caller, model: str, usage: Usage, latency_ms: float) -> None:
-        assert caller.name == "worker" and latency_ms > 0
-        self.calls.append((model, usage))
+    async def record(self, caller: Caller, answered: Answered) -> None:
+        assert caller.name == "worker" and answered.latency_ms > 0
+        self.ended.append(answered)
+        if answered.outcome.result is not Result.CLIENT_LEFT:
+            self.calls.append((answered.model, answered.outcome.usage))
+
+    @property
+    def results(self) -> list[tuple[str, str, str]]:
+        """Of each call: the name that was asked for, who was asked, and how it ended."""
+        return [(one.asked, one.upstream, one.outcome.result.value) for one in self.ended]
 
 
 async def authenticate(key: str) -> Caller:

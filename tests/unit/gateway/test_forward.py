@@ -11,6 +11,7 @@ import pytest
 from tests.unit.gateway.serving import KEY, Records, serving, settings
 
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.gateway.usage import StreamTail
 from kubiya_workers.testing import Reply, ScriptedModel, closes, error, stalls, tool
 
 MIB = 1024 * 1024
@@ -97,6 +98,59 @@ async def test_a_client_that_leaves_before_the_first_byte_stops_the_upstream() -
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
             await _until(lambda: model.chats[0].cut)
+
+
+async def test_how_each_call_ended_is_told_to_the_meter() -> None:
+    meter = Records()
+    script: dict[str, Any] = {
+        "fine": ["one"],
+        "slow down": [error(429)],
+        "bad": [error(400)],
+        "broken": [error(500)],
+        "late": [Reply("x", delay_s=30)],
+        "stall": [stalls("a b c", 2)],
+        "close": [closes("a b c", 2)],
+    }
+    with ScriptedModel(script) as model, serving(settings(model.url), meter, read_timeout_s=0.2) as url:
+        for prompt in ("fine", "slow down", "bad", "broken", "late"):
+            await _post(url, _chat(prompt))
+        for prompt in ("fine", "stall", "close"):
+            await _post(url, _chat(prompt, stream=True))
+        await _post(url, _chat("fine", model="kubiya/offline"))
+        await _post(url, {"model": "kubiya/offline", "input": "x"}, path="/embeddings")
+        await _until(lambda: len(meter.ended) == 10)
+    kinds = ["completed", "rate_limited", "refused", "failed", "timeout", "completed", "timeout", "broke_off"]
+    offline = [("kubiya/offline", "kubiya", kind) for kind in ("completed", "refused")]
+    assert meter.results == [*(("m", "custom", kind) for kind in kinds), *offline]
+
+
+async def test_a_call_that_nobody_waits_for_is_told_to_the_meter_as_such() -> None:
+    meter = Records()
+    with ScriptedModel(Reply("x", delay_s=30)) as model, serving(settings(model.url), meter) as url:
+        async with httpx.AsyncClient(timeout=20, headers=AUTH) as http:
+            call = asyncio.create_task(http.post(f"{url}/v1/chat/completions", json=_chat()))
+            await _until(lambda: bool(model.chats))
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+        await _until(lambda: bool(meter.ended))
+    assert meter.results == [("m", "custom", "client_left")] and not meter.calls
+
+
+@pytest.mark.parametrize(
+    ("end", "is_error"),
+    [
+        (b'data: {"error": {"message": "overloaded", "code": "500"}}\n\ndata: [DONE]\n\n', True),
+        (b'data: {"error": {"message": "overloaded"}}\n\n', True),
+        (b'data: {"choices": [], "usage": {"total_tokens": 1}}\n\ndata: [DONE]\n\n', False),
+        (b'data: {"choices": [{"delta": {"content": "{\\"error\\""}}]}\n\n', False),
+        (b"", False),
+    ],
+)
+def test_an_error_within_a_stream_is_seen_at_its_end(end: bytes, is_error: bool) -> None:
+    tail = StreamTail()
+    for piece in (b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n', end):
+        tail.feed(piece)
+    assert tail.tells_of_error() is is_error
 
 
 @pytest.mark.parametrize("stream", [True, False])

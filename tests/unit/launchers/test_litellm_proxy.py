@@ -15,7 +15,7 @@ import pytest
 
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.launchers.guard import Guard
-from kubiya_workers.launchers.litellm import proxy
+from kubiya_workers.launchers.litellm import proxy, standing
 from kubiya_workers.launchers.litellm.config import parsed
 from kubiya_workers.launchers.litellm.proxy import LiteLLM, Seat, running
 
@@ -132,6 +132,54 @@ async def test_one_that_ends_still_hears_who_is_connected(tmp_path: Path) -> Non
         await writer.wait_closed()
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["pid"] == first
         assert await pid(client) != first, "the next is taken by its successor"
+
+
+async def stands(directory: Path, *states: str) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while (said := standing.read(directory)) is None or said.state not in states:
+            await asyncio.sleep(0.02)
+
+
+async def test_one_that_a_person_stops_refuses_clearly_until_it_is_started(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    async with kept(tmp_path) as (made, client):
+        first = await pid(client)
+        slow = asyncio.create_task(pid(client, "/slow"))
+        await asyncio.sleep(0.5)
+        standing.want(directory, stopped=True)
+        await stands(directory, "stopped")
+        assert await slow == first, "what it had could end"
+        assert not psutil.pid_exists(first)
+        for _ in range(3):
+            refused = await client.post("/v1/chat/completions", content=b"x" * 3_000_000)
+            assert refused.status_code == 503 and refused.headers["retry-after"]
+            assert "kubiya ui" in refused.json()["error"]["message"]
+        standing.want(directory, stopped=False)
+        await stands(directory, "starting", "running")
+        assert await pid(client) != first, "a call that comes while it starts waits for it"
+        await stands(directory, "running")
+        assert made.restarts == 0, "that was no crash"
+
+
+async def test_one_that_crashes_again_and_again_can_be_stopped(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    async with kept(tmp_path) as (made, client):
+        application = tmp_path / "fakes" / "litellm" / "proxy" / "proxy_server.py"
+        application.write_text("raise SystemExit('broken meanwhile')")
+        with pytest.raises(httpx.HTTPError):
+            await client.get("/die")
+        await stands(directory, "failed")
+        standing.want(directory, stopped=True)
+        await stands(directory, "stopped")
+        assert (await client.get("/pid")).status_code == 503
+        application.write_text(APPLICATION)
+        standing.want(directory, stopped=False)
+        await stands(directory, "starting", "running")
+        assert await pid(client)
+        assert made.restarts > 0
+        standing.want(directory, stopped=True)
+        await stands(directory, "stopped")
+    assert standing.read(directory) is None and not standing.is_to_stop(directory), "its owner's end ends the wish"
 
 
 async def test_one_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import { Badge, Facts, Figure, Page, Panel } from "../parts/basics";
 import { Line } from "../parts/charts";
 import { Json } from "../parts/text";
 import { IS_FLEET } from "../place";
-import { capital, clock, count, since } from "../words";
+import { ago, capital, clock, count, since } from "../words";
 
 const SHOWN = 12;
 
@@ -26,7 +26,7 @@ function Own({ connection }: { connection: Connection }) {
         {parts.map(([name, problem]) => (
           <Figure key={name} name={capital(name)} value={problem ? "unwell" : "well"} tone={problem ? "bad" : "calm"} note={problem ?? "answers"} />
         ))}
-        <Figure name="Last check" value={connection.last_contact ? `${since(connection.last_contact, now)} ago` : "–"} />
+        <Figure name="Last check" value={ago(connection.last_contact, now)} />
       </div>
       <Panel title="Time of each check of database and Temporal, the newest to the right">
         <Line
@@ -72,7 +72,7 @@ function Reached({ connection }: { connection: Connection }) {
         <Took name="Latency" samples={connection.samples} />
         <Figure
           name="Last contact"
-          value={connection.last_contact ? `${since(connection.last_contact, now)} ago` : "never"}
+          value={connection.last_contact ? ago(connection.last_contact, now) : "never"}
           tone={connection.state === "lost" ? "bad" : "calm"}
         />
         <Figure name="Reconnects" value={count(connection.reconnects)} note="since this interface began" />

@@ -38,7 +38,13 @@ function Opened({ id }: { id: string }) {
     (signal) => get<Execution>(`/api/v1/executions/${encodeURIComponent(id)}`, signal),
     isOver ? undefined : EVERY_MS,
   );
-  if (loaded.problem && !loaded.data) return <Failure problem={loaded.problem} again={loaded.again} />;
+  if (loaded.problem && !loaded.data) {
+    return (
+      <Page title="Session">
+        <Failure problem={loaded.problem} again={loaded.again} />
+      </Page>
+    );
+  }
   const execution = loaded.data;
   if (!execution) return <p className="quiet pad">Loading…</p>;
   return (

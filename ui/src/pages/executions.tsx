@@ -6,7 +6,7 @@ import { useNow } from "../context";
 import { Badge, Empty, Failure, Page } from "../parts/basics";
 import { Table, type Column } from "../parts/table";
 import { useLoad } from "../use_load";
-import { clock, count, money, pluralized, since, span } from "../words";
+import { ago, clock, count, money, pluralized, span } from "../words";
 
 const LIMIT = 50;
 const EVERY_MS = 4000;
@@ -117,7 +117,7 @@ function columns(now: number): readonly Column<Execution>[] {
     {
       name: "Started",
       sort: "created_at",
-      cell: (execution) => <time title={clock(execution.created_at)}>{since(execution.created_at, now)} ago</time>,
+      cell: (execution) => <time title={clock(execution.created_at)}>{ago(execution.created_at, now)}</time>,
       className: "number",
     },
     { name: "Duration", cell: (execution) => span(durationOf(execution, now)), className: "number" },

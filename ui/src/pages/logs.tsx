@@ -49,8 +49,12 @@ export default function Logs() {
               </option>
             ))}
           </select>
-          <input type="datetime-local" aria-label="Since" title="Since" value={params.get("since") ?? ""} onChange={(event) => set("since", event.target.value)} />
-          <input type="datetime-local" aria-label="Until" title="Until" value={params.get("until") ?? ""} onChange={(event) => set("until", event.target.value)} />
+          {(["since", "until"] as const).map((name) => (
+            <label key={name} className="beside">
+              {name}
+              <input type="datetime-local" value={params.get(name) ?? ""} onChange={(event) => set(name, event.target.value)} />
+            </label>
+          ))}
           <input
             type="search"
             aria-label="Search the log"
@@ -61,11 +65,6 @@ export default function Logs() {
           <button aria-pressed={isFollowed} onClick={() => setFollowed(!isFollowed)}>
             {isFollowed ? "Pause" : "Follow"}
           </button>
-          {source && (
-            <a className="button" href={`/console/api/logs/download?source=${encodeURIComponent(source)}`} download>
-              Download
-            </a>
-          )}
         </>
       }
     >
@@ -73,9 +72,14 @@ export default function Logs() {
       {sources.data?.length === 0 && <Empty title="There is no log yet" />}
       {source && (
         <>
-          <p className="quiet">
-            {chosen ? `${chosen.path}, ${chosen.files === 1 ? "one file" : `${chosen.files} files`}` : source}
-          </p>
+          <div className="row between">
+            <span className="quiet">
+              {chosen ? `${chosen.path}, ${chosen.files === 1 ? "one file" : `${chosen.files} files`}` : source}
+            </span>
+            <a className="button" href={`/console/api/logs/download?source=${encodeURIComponent(source)}`} download>
+              Download
+            </a>
+          </div>
           <LogView source={source} filter={filter} follow={isFollowed} className="tall" />
         </>
       )}

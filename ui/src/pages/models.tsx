@@ -32,9 +32,12 @@ export default function Models() {
     >
       {found.problem && <Failure problem={found.problem} again={found.again} />}
       {found.data?.length === 0 && <Empty title="No model is configured" />}
-      <Panel>
-        <Table label="Models" rows={rows} columns={columns(byDefault.data?.id)} keyOf={(model) => model.id} />
-      </Panel>
+      {found.data && found.data.length > 0 && rows.length === 0 && <Empty title="No model is like that" />}
+      {rows.length > 0 && (
+        <Panel>
+          <Table label="Models" rows={rows} columns={columns(byDefault.data?.id)} keyOf={(model) => model.id} />
+        </Panel>
+      )}
     </Page>
   );
 }

@@ -3,15 +3,16 @@ import { Link } from "react-router";
 import { get } from "../api";
 import type { Execution, Live, Minute, Notice } from "../contracts";
 import { useNow, useWorld } from "../context";
-import { Badge, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
+import { Badge, Empty, Facts, Failure, Figure, Page, Panel } from "../parts/basics";
 import { Bars, Line } from "../parts/charts";
 import { Queues } from "../parts/queues";
 import { IS_FLEET } from "../place";
 import { useLoad } from "../use_load";
-import { clock, pluralized, since, span } from "../words";
+import { ago, clock, pluralized, span } from "../words";
 
 const RECENT_MS = 4000;
 const ANSWERS = IS_FLEET ? "Time of its own check" : "Latency";
+const NOT_KNOWN = "not known for now";
 
 export default function Overview() {
   const { live, session } = useWorld();
@@ -57,6 +58,8 @@ function Notices({ notices }: { notices: readonly Notice[] }) {
 function Figures({ live }: { live: Live }) {
   const states = new Map<string, number>();
   for (const worker of live.workers) states.set(worker.listed.state, (states.get(worker.listed.state) ?? 0) + 1);
+  const isKnown = live.connection.state === "connected";
+  const takesNone = live.workers.filter((worker) => worker.report?.taking === false).length;
   const running = (states.get("running") ?? 0) + (states.get("active") ?? 0);
   const waiting = Object.values(live.backlog).reduce((sum, tasks) => sum + tasks, 0);
   const last = live.minutes.slice(-60);
@@ -69,34 +72,42 @@ function Figures({ live }: { live: Live }) {
         name="Workers running"
         value={running}
         tone={live.workers.length > 0 && running === 0 ? "bad" : "calm"}
-        note={[...states].map(([state, number]) => `${number} ${state}`).join(", ") || "none was started"}
+        note={
+          [...[...states].map(([state, number]) => `${number} ${state}`), ...(takesNone ? [`${takesNone} taking no work`] : [])].join(
+            ", ",
+          ) || "none was started"
+        }
       />
       <Figure
         name="Executions in the last hour"
-        value={total("started")}
+        value={isKnown ? total("started") : "–"}
         note={
-          <Bars
-            values={last.map((minute) => minute.completed)}
-            bad={last.map((minute) => minute.failed)}
-            label={`Executions that ended, by minute: ${completed} completed and ${failed} failed in the last hour`}
-          />
+          isKnown ? (
+            <Bars
+              values={last.map((minute) => minute.completed)}
+              bad={last.map((minute) => minute.failed)}
+              label={`Executions that ended, by minute: ${completed} completed and ${failed} failed in the last hour`}
+            />
+          ) : (
+            NOT_KNOWN
+          )
         }
       />
       <Figure
         name="Failed"
         value={ended ? `${Math.round((100 * failed) / ended)} %` : "–"}
         tone={failed > 0 ? "bad" : "calm"}
-        note={ended ? `${failed} of ${pluralized(ended, "execution")}` : "none ended in the last hour"}
+        note={isKnown ? (ended ? `${failed} of ${pluralized(ended, "execution")}` : "none ended in the last hour") : NOT_KNOWN}
       />
       <Figure
         name="Waiting in queues"
-        value={waiting}
+        value={isKnown || waiting > 0 ? waiting : "–"}
         tone={waiting > 0 ? "warn" : "calm"}
         note={
           Object.entries(live.backlog)
             .filter(([, tasks]) => tasks > 0)
             .map(([queue, tasks]) => `${tasks} in ${queue}`)
-            .join(", ") || "nothing waits"
+            .join(", ") || (isKnown ? "nothing waits" : NOT_KNOWN)
         }
       />
     </div>
@@ -116,7 +127,7 @@ function Connection({ live, now }: { live: Live; now: number }) {
         rows={[
           ["Address", connection.url],
           [ANSWERS, latency === null ? "–" : `${latency.toFixed(1)} ms`],
-          [IS_FLEET ? "Last check" : "Last contact", connection.last_contact ? `${since(connection.last_contact, now)} ago` : "–"],
+          [IS_FLEET ? "Last check" : "Last contact", ago(connection.last_contact, now)],
         ]}
       />
       <Link to="/control-plane">More</Link>
@@ -134,14 +145,14 @@ function Recent() {
           <Link to="/playground">Run something in the playground</Link>
         </Empty>
       )}
-      {recent.data === null && recent.problem && <p className="quiet">{recent.problem.message}</p>}
+      {recent.data === null && recent.problem && <Failure problem={recent.problem} />}
       <ul className="activity">
         {recent.data?.map((execution) => (
           <li key={execution.id}>
             <Badge state={execution.status} />
             <Link to={`/executions/${execution.id}`}>{execution.prompt}</Link>
             <time dateTime={execution.created_at} title={clock(execution.created_at)}>
-              {since(execution.created_at, now)} ago
+              {ago(execution.created_at, now)}
             </time>
           </li>
         ))}

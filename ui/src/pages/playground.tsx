@@ -93,7 +93,7 @@ function Start() {
         <label>
           Queue
           <select value={wish.queue} onChange={set("queue")}>
-            <option value="">any with a live worker</option>
+            <option value="">any with a live worker, or one on demand</option>
             {names.map((name) => (
               <option key={name}>{name}</option>
             ))}

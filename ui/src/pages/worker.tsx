@@ -8,7 +8,7 @@ import { useMay } from "../may";
 import { Badge, Confirmed, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
 import { LogView } from "../parts/log_view";
 import { IS_FLEET } from "../place";
-import { clock, count, shown, since, size, span } from "../words";
+import { ago, clock, count, shown, since, size, span } from "../words";
 
 const QUESTIONS: Record<Action, string> = {
   pause: "It finishes what it has and takes nothing new, until it is resumed. Pause it?",
@@ -148,11 +148,8 @@ function About({ worker }: { worker: PoolWorker }) {
           ["PID", listed.pid],
           ["Uptime", since(listed.started_at, now)],
           ...(remote ? [] : [["Restarts", restarts(worker)] as const]),
-          ["Last poll", report?.last_poll && `${since(report.last_poll, now)} ago`],
-          [
-            "Last heartbeat",
-            remote ? `${since(remote.last_heartbeat, now)} ago` : report?.last_heartbeat && `${since(report.last_heartbeat, now)} ago`,
-          ],
+          ["Last poll", report?.last_poll && ago(report.last_poll, now)],
+          ["Last heartbeat", ago(remote?.last_heartbeat ?? report?.last_heartbeat, now)],
           ["Backlog of its queue", report?.backlog],
           ...(remote ? told(remote, now) : []),
           ["Version", listed.version],

@@ -3,6 +3,7 @@
 import { useState, type ReactNode } from "react";
 
 import type { Problem } from "../api";
+import { useWorld } from "../context";
 import { shown, toneOf, type Tone } from "../words";
 
 export function Badge({ state, tone }: { state: string; tone?: Tone }) {
@@ -54,7 +55,11 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
+/** Why something is not there; what the banner above says already is not said again. */
 export function Failure({ problem, again }: { problem: Problem; again?: () => void }) {
+  const { live, isHeard } = useWorld();
+  const isSaid = !isHeard || live?.connection.state === "lost";
+  if (isSaid && problem.isForNow) return <p className="quiet">Not known for now. It comes by itself once it can be asked for.</p>;
   return (
     <div className="failure" role="alert">
       <p>{problem.message}</p>

@@ -17,10 +17,12 @@ export interface LogFilter {
 }
 
 const PAGE = 500;
-/** What is kept in memory; older lines are asked for again. */
+/** What is kept in memory: beyond it, what is older is found by searching, or by a time. */
 const KEPT = 100_000;
 const ROW_PX = 20;
 const NEAR_PX = 400;
+/** A log that is not there may come, and so may a web interface. */
+const AGAIN_MS = 2000;
 
 export function LogView({
   source,
@@ -40,9 +42,9 @@ export function LogView({
     count: lines.length,
     getScrollElement: () => frame.current,
     estimateSize: () => ROW_PX,
-    overscan: 30,
-    getItemKey: (index) => lines[index]?.cursor ?? index,
+    overscan: 12,
   });
+  const shown = rows.getVirtualItems();
   const first = lines[0]?.cursor;
   const anchor = useRef<{ first: string | undefined; count: number }>({ first, count: 0 });
   useLayoutEffect(() => {
@@ -57,20 +59,28 @@ export function LogView({
     onScroll(event);
     if (event.currentTarget.scrollTop < NEAR_PX && hasBefore && !isLoading) loadBefore();
   };
+  useEffect(() => {
+    // What was found so far does not fill the frame, so that nobody can scroll: look further back.
+    if (hasBefore && !isLoading && problem === null && lines.length * ROW_PX < (frame.current?.clientHeight ?? 0) + NEAR_PX) loadBefore();
+  }, [hasBefore, isLoading, problem, lines.length, loadBefore]);
   return (
     <div className={`log ${className}`}>
       <div className="log-frame" ref={frame} onScroll={scrolled} onWheel={onWheel} tabIndex={0} role="log" aria-live="off" aria-label={`Log ${source}`}>
         <div className="log-inner" style={{ height: rows.getTotalSize() }}>
-          {rows.getVirtualItems().map((row) => {
+          {shown.map((row) => {
             const line = lines[row.index];
             return (
-              <div key={row.key} className={`log-line ${line?.level ?? ""}`} style={{ transform: `translateY(${row.start}px)` }}>
+              // Elements that scroll out come in again at the other end: to make new ones each frame would cost twice.
+              <div key={row.index % shown.length} className={`log-line ${line?.level ?? ""}`} style={{ transform: `translateY(${row.start}px)` }}>
                 {ansi(line?.text ?? "")}
               </div>
             );
           })}
         </div>
-        {lines.length === 0 && !isLoading && <p className="quiet pad">{problem ?? "No line of this log is like that."}</p>}
+        {problem && <p className="quiet pad">{problem}</p>}
+        {lines.length === 0 && !problem && (
+          <p className="quiet pad">{isLoading || hasBefore ? "Searching…" : "No line of this log is like that."}</p>
+        )}
       </div>
     </div>
   );
@@ -82,6 +92,8 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
   const [after, setAfter] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
   const [problem, setProblem] = useState<string | null>(null);
+  const [turn, setTurn] = useState(0);
+  const older = useRef<AbortController | null>(null);
   const { level, text, since, until } = filter;
   const load = useCallback(
     (place: { before?: string }, signal?: AbortSignal) =>
@@ -93,6 +105,7 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
   );
   useEffect(() => {
     const stop = new AbortController();
+    let timer = 0;
     setLoading(true);
     load({}, stop.signal)
       .then((page) => {
@@ -106,19 +119,36 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
         if (stop.signal.aborted) return;
         setProblem(error instanceof Error ? error.message : String(error));
         setLoading(false);
+        timer = window.setTimeout(() => setTurn((before) => before + 1), AGAIN_MS);
       });
-    return () => stop.abort();
-  }, [load]);
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+      older.current?.abort();
+      older.current = null;
+    };
+  }, [load, turn]);
   const loadBefore = useCallback(() => {
-    if (before === null) return;
+    // Asked for once, however often the frame is scrolled before it is there.
+    if (before === null || older.current !== null) return;
+    const stop = new AbortController();
+    older.current = stop;
     setLoading(true);
-    load({ before })
+    load({ before }, stop.signal)
       .then((page) => {
-        setLines((known) => [...page.lines, ...known].slice(0, KEPT));
+        if (stop.signal.aborted) return;
+        older.current = null;
+        setProblem(null);
+        setLines((known) => [...page.lines, ...known].slice(-KEPT));
         setBefore(page.before);
+        setLoading(false);
       })
-      .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
-      .finally(() => setLoading(false));
+      .catch((error: unknown) => {
+        if (stop.signal.aborted) return;
+        older.current = null;
+        setProblem(error instanceof Error ? error.message : String(error));
+        setLoading(false);
+      });
   }, [before, load]);
   useEffect(() => {
     if (!follow || until || after === null) return;
@@ -136,7 +166,7 @@ function useLines(source: string, filter: LogFilter, follow: boolean) {
       },
     });
   }, [source, after, follow, level, text, until]);
-  return { lines, isLoading, hasBefore: before !== null, loadBefore, problem };
+  return { lines, isLoading, hasBefore: before !== null && lines.length < KEPT, loadBefore, problem };
 }
 
 const ORDER = ["DEBUG", "INFO", "WARN", "ERROR"];

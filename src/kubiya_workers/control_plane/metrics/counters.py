@@ -5,7 +5,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from kubiya_workers.contracts.executions import Status
+from kubiya_workers.contracts.usage import CallReport
 from kubiya_workers.observability import exposition
+from kubiya_workers.observability.calls import COMPLETED, MODEL_BUCKETS, CallTally
+from kubiya_workers.observability.exposition import Bounded
 from kubiya_workers.observability.machine import DiskCollector, ProcessCollector
 
 from ..store.database import Database
@@ -36,6 +39,17 @@ class Metrics:
         self._commit_s = self._times(
             "event_commit_duration_seconds", "One transaction of the event log, however many share it.", COMMIT_BUCKETS
         )
+        self._model_calls = self._count(
+            "model_calls", "Calls through the gateway that ended, by how.", "model", "upstream", "result"
+        )
+        self._model_s = self._times(
+            "model_call_duration_seconds",
+            "Calls through the gateway that were completed: from the request to the end of its answer.",
+            MODEL_BUCKETS,
+            "model",
+            "upstream",
+        )
+        self._models, self._upstreams, self._calls = Bounded(), Bounded(), CallTally()
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.registry.register(self._states)
         self.registry.register(ProcessCollector())
@@ -81,6 +95,18 @@ class Metrics:
 
     def events_appended(self, count: int) -> None:
         self._appended.inc(count)
+
+    def model_call_ended(self, model: str, upstream: str, result: str, seconds: float) -> None:
+        """`result` is one of a few kinds; names come from callers and configurations, and are bounded here."""
+        model, upstream = self._models(model), self._upstreams(upstream)
+        self._model_calls.labels(model, upstream, result).inc()
+        if result == COMPLETED:
+            self._model_s.labels(model, upstream).observe(seconds)
+        self._calls.ended(model, result, seconds, upstream=upstream)
+
+    def calls(self) -> CallReport:
+        """The calls through the gateway, as people look at them."""
+        return self._calls.report()
 
     def committed(self, seconds: float) -> None:
         self._commit_s.observe(seconds)

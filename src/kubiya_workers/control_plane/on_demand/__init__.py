@@ -2,7 +2,7 @@
 
     loop    what is wanted, by the database, brought in line with who looks after it
     care    one worker, from its start until nothing is left of it
-    news    how both hear that something was stored or is over
+    news    how it hears that an execution is over
 
 What is wanted is stored with the execution, what is there is asked of the provisioner. So it does not matter where a
 control plane was interrupted, or which one goes on.

@@ -36,6 +36,7 @@ class OnDemand:
         self._users = users
         self._care: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
         self._sweep_at = 0.0
         self._is_first = True
 
@@ -51,13 +52,17 @@ class OnDemand:
         await self._parts.provisioner.close()
 
     def wake(self) -> None:
-        """Something was stored, or is over."""
+        """An execution was stored that needs a worker of its own."""
+        self._wanted.set()
+
+    def told_of_an_end(self) -> None:
+        """Some execution is over: whoever looks after a worker looks whether it was its own."""
         self._parts.news.tell()
 
     async def _for_ever(self) -> None:
         with _Needed(self._users) as needed:
             while True:
-                news = self._parts.news.next()
+                self._wanted.clear()
                 try:
                     if time.monotonic() >= self._sweep_at:
                         self._sweep_at = time.monotonic() + SWEEP_S
@@ -67,7 +72,7 @@ class OnDemand:
                     log.warning("Starting workers on demand waits", reason=error.detail)
                 except Exception as error:  # the edge of this task: a defect may cost one look, never all of them
                     log.error("Starting workers on demand failed", error)
-                await within(news, LOOK_S)
+                await within(self._wanted, LOOK_S)
 
     async def _remove_what_is_left(self) -> None:
         """Remove what is there and nobody wants; at the start also what cannot have lived on since the last one."""

@@ -19,6 +19,7 @@ from kubiya_workers.contracts.executions import (
     UserInput,
 )
 from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import zoned
 
@@ -97,6 +98,11 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
     async def activity(caller: Client, minutes: Annotated[int, Query(ge=1, le=1440)] = 60) -> list[Minute]:
         """What happened to executions in each of the last minutes, the present one last."""
         return list(await executions.activity(minutes, datetime.now(UTC)))
+
+    @routes.get("/executions/backlog")
+    async def backlog(plane: Plane, caller: Client) -> list[QueueBacklog]:
+        """The queues in which executions wait for somebody to take them."""
+        return list(await queues.backlog(plane.database))
 
     @routes.get("/executions/{execution_id}")
     async def get(execution_id: ExecutionId, caller: Anyone) -> Execution:

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.errors import Conflict, NotFound
 from kubiya_workers.contracts.executions import Execution, Status
 from kubiya_workers.contracts.ids import EnvironmentId, QueueId, new_id
-from kubiya_workers.contracts.queues import NewQueue, Queue, QueuePatch
+from kubiya_workers.contracts.queues import NewQueue, Queue, QueueBacklog, QueuePatch
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker
 from kubiya_workers.control_plane.store import environments as environment_store
-from kubiya_workers.control_plane.store import executions, workers
+from kubiya_workers.control_plane.store import executions, states, workers
 from kubiya_workers.control_plane.store import queues as store
 from kubiya_workers.control_plane.store.database import Database
 
@@ -155,6 +155,24 @@ async def metrics(database: Database, ref: str) -> JsonObject:
         "tasks_processed": sum(worker.tasks_processed for worker in live),
         "executions": {status.value: counts.get(status, 0) for status in Status},
     }
+
+
+async def backlog(database: Database) -> Sequence[QueueBacklog]:
+    """The queues in which executions wait for somebody to take them."""
+    async with database.reading() as connection:
+        live = await states.workers(connection, lost_since=datetime.now(UTC))
+        return waiting(live, await states.open_runs(connection))
+
+
+def waiting(workers: Sequence[states.WorkersOfQueue], runs: Sequence[states.OpenRuns]) -> Sequence[QueueBacklog]:
+    """By queue: what nobody has begun and, where no worker lives, what was begun and cannot go on."""
+    kept = {row.queue for row in workers if row.status.is_live}
+    counts: dict[str, int] = {}
+    for row in runs:
+        stands = row.status is Status.PENDING or (row.status is Status.RUNNING and row.queue not in kept)
+        if stands and row.queue != states.NO_QUEUE:
+            counts[row.queue] = counts.get(row.queue, 0) + row.number
+    return [QueueBacklog(queue=queue, executions=n, has_worker=queue in kept) for queue, n in sorted(counts.items())]
 
 
 def worker_command(queue: Queue, url: str) -> JsonObject:

@@ -57,6 +57,12 @@ async def get(connection: AsyncConnection, queue_id: str) -> Provision | None:
     return found[0] if found else None
 
 
+async def any_(connection: AsyncConnection) -> bool:
+    """Whether there is one that is wanted or served."""
+    known = sa.select(sa.exists().where(provisions.c.state != State.KEPT.value))
+    return bool((await connection.execute(known)).scalar_one())
+
+
 async def in_state(connection: AsyncConnection, state: State) -> Sequence[Provision]:
     """In the order in which they are started."""
     return await _where(connection, provisions.c.state == state.value)

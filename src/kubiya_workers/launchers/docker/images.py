@@ -10,6 +10,8 @@ from .engine import Docker
 from .spec import IMAGE, Pull
 
 Progress = Callable[[str], None]
+Fetched = Callable[[int, int], None]
+"""Told how many bytes have come, of how many that are known to come."""
 
 
 def named(image: str | None, tag: str | None) -> str:
@@ -28,26 +30,28 @@ def named(image: str | None, tag: str | None) -> str:
     return f"{repository}:{tag}"
 
 
-def obtain(docker: Docker, image: str, pull: Pull, progress: Progress) -> int:
+def obtain(docker: Docker, image: str, pull: Pull, progress: Progress, fetched: Fetched | None = None) -> int:
     """See to it that the image is here; the user id that its processes have.
+
+    `fetched` is told of each piece that is pulled; without it, `progress` is told of each tenth.
 
     Raises:
         NotFound: it is not here and is not to be, or cannot be, pulled.
         Invalid: its user cannot be given a private file.
     """
     user = docker.user_of(image)
-    if _is_ours_alone(image):
+    if is_ours_alone(image):
         if user is None:
             raise _missing(image, "it is made on this machine, and never pulled")
     elif pull is Pull.ALWAYS or (user is None and pull is Pull.MISSING):
-        _pull(docker, image, progress)
+        _pull(docker, image, progress, fetched)
         user = docker.user_of(image)
     if user is None:
         raise _missing(image, "and --pull never says that it is not to be pulled")
     return _number(image, user)
 
 
-def _is_ours_alone(image: str) -> bool:
+def is_ours_alone(image: str) -> bool:
     """Whether it has the name of the image that `make image` makes: in a registry that name would be somebody's."""
     return image.rpartition(":")[0] == IMAGE.rpartition(":")[0]
 
@@ -59,11 +63,13 @@ def _missing(image: str, why: str) -> NotFound:
     )
 
 
-def _pull(docker: Docker, image: str, progress: Progress) -> None:
+def _pull(docker: Docker, image: str, progress: Progress, fetched: Fetched | None) -> None:
     progress(f"Pulling {image}")
+    tell = fetched or _by_tenths(progress)
     try:
-        for line in _steps(docker.pulling(image)):
-            progress(line)
+        for done, total in _steps(docker.pulling(image)):
+            tell(done, total)
+        progress(f"Pulled {image}")
     except Refusal as error:
         raise NotFound(
             f"the image {image} cannot be pulled: {error.detail}",
@@ -71,19 +77,28 @@ def _pull(docker: Docker, image: str, progress: Progress) -> None:
         ) from error
 
 
-def _steps(said: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    """One line for each tenth of what is known to come: layers are announced as they begin."""
+def _steps(said: Iterator[Mapping[str, Any]]) -> Iterator[tuple[int, int]]:
+    """What has come, of what is known to come: layers are announced as they begin."""
     sizes: dict[str, tuple[int, int]] = {}
-    told = 0
     for step in said:
         detail: Mapping[str, Any] = step.get("progressDetail") or {}
         if step.get("status") != "Downloading" or not detail.get("total"):
             continue
         sizes[str(step.get("id"))] = (int(detail["current"]), int(detail["total"]))
         done, total = (sum(column) for column in zip(*sizes.values(), strict=True))
+        yield done, total
+
+
+def _by_tenths(progress: Progress) -> Fetched:
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
         if done * 10 // total > told:
             told = done * 10 // total
-            yield f"  {told * 10} % of {show_size(total)}"
+            progress(f"  {told * 10} % of {show_size(total)}")
+
+    return tell
 
 
 def _number(image: str, user: str) -> int:

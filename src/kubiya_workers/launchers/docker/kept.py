@@ -20,7 +20,7 @@ from ..upkeep.daemon import NotStarted
 from ..worker_process import said_last
 from . import inside, lines, remembered
 from .engine import Docker, Inspected, connected
-from .images import Progress, obtain
+from .images import Fetched, Progress, obtain
 from .spec import (
     HOME,
     ContainerWorker,
@@ -44,15 +44,17 @@ def name_of(queue: str) -> str:
     return f"kubiya-worker-{queue}"
 
 
-def prepare(image: str, pull: Pull, progress: Progress) -> None:
+def prepare(image: str, pull: Pull, progress: Progress, fetched: Fetched | None = None) -> None:
     """See to it that Docker answers and has the image: before anything else is started for a worker.
+
+    What is pulled is told as `images.obtain` does.
 
     Raises:
         Unavailable: Docker does not answer.
         NotFound, Invalid: the image cannot be had, or not be used.
     """
     with connected() as docker:
-        obtain(docker, image, pull, progress)
+        obtain(docker, image, pull, progress, fetched)
 
 
 def start(paths: Paths, spec: ContainerWorker, progress: Progress) -> tuple[ContainerRef, bool]:

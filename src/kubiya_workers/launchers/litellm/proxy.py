@@ -1,9 +1,10 @@
 """A LiteLLM that is kept running for as long as its owner wants it.
 
     starting → ready → (it crashes) → starting …            ready → (too much memory) → its successor is ready → drained
+ready → (a person stops it) → stopping → stopped → (a person starts it) → starting …
 
 The owner holds the listening socket. Calls that come while there is no process wait in its queue, and a successor
-takes over from one that still finishes its own.
+takes over from one that still finishes its own. While it is stopped its owner answers in its place, and refuses.
 """
 
 import asyncio
@@ -20,23 +21,23 @@ from pathlib import Path
 
 import psutil
 
-from kubiya_workers.contracts.console import ProxyRecord
+from kubiya_workers.contracts.console import ProxyRecord, ProxyState
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.contracts.pool import ProcessRef
 from kubiya_workers.observability import logs
 from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings import variables as v
-from kubiya_workers.settings.paths import PROXY_RECORD
 from kubiya_workers.settings.server import COMPATIBLE, THROUGH_LITELLM
 from kubiya_workers.settings.source import Source
 
 from .. import pipes, ports, probe
 from ..guard import Guard, end_group, start_time
 from ..spec import ModelAccess
-from ..state import replace
 from ..upkeep.restarts import HEALTHY_S, wait_before
 from ..upkeep.rotation import LogLimits, RotatingLog
+from . import standing
 from .config import ProxyConfig
+from .refusing import STOPPED, refusing
 
 log = logs.get(__name__)
 
@@ -48,6 +49,7 @@ STOP_S = 10.0
 MEMORY_CEILING = 1536 * 1024**2
 _TOLD_EVERY_S = 5.0
 _LOOK_S = 5.0
+_WISH_S = 0.5
 _LOG = LogLimits(max_size=16 * 1024**2, max_backups=3)
 _RUNNER = Path(__file__).with_name("runner.py")
 
@@ -161,21 +163,19 @@ class LiteLLM:
             telling.cancel()
 
     async def keep(self) -> None:
-        """Start it again when it ends, and replace it when it has grown too large."""
-        crashes = 0
+        """Keep one running, except for as long as a person wants none."""
         while True:
-            assert self._process is not None, "start() first"
-            process = self._process
-            ended = await self._until_over(process)
-            if ended is None:
-                await self._replace(process)
-                continue
-            self._seat.guard.release(process.pid)
-            crashes = 1 if time.monotonic() - process.began >= HEALTHY_S else crashes + 1
-            wait = wait_before(crashes, random.random())
-            log.error("LiteLLM ended: it is started again", status=ended, restart_in=f"{wait:.1f}s", crashes=crashes)
-            self._say("starting", f"it ended with status {ended}: {process.last_words}")
-            await self._again(crashes, wait)
+            keeping = asyncio.create_task(self._keep_running(), name="litellm-running")
+            wish = asyncio.create_task(self._until_wanted(stopped=True))
+            try:
+                await asyncio.wait({keeping, wish}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (keeping, wish):
+                    task.cancel()
+                await asyncio.gather(keeping, wish, return_exceptions=True)
+            if not keeping.cancelled():
+                keeping.result()  # what broke it
+            await self._stand_stopped()
 
     async def close(self) -> None:
         for task in self._retired:
@@ -183,23 +183,59 @@ class LiteLLM:
         await asyncio.gather(*self._retired, return_exceptions=True)
         if self._process is not None:
             await self._process.end(STOP_S)
-        with suppress(OSError):
-            (self._seat.directory / PROXY_RECORD).unlink(missing_ok=True)
+        standing.forget(self._seat.directory)
+
+    async def _keep_running(self) -> None:
+        """Start it when there is none or it ends, and replace it when it has grown too large."""
+        crashes, wait = 0, 0.0
+        while True:
+            if self._process is None:
+                await self._again(crashes, wait)
+            process = self._process
+            assert process is not None  # it has just been started
+            ended = await self._until_over(process)
+            if ended is None:
+                await self._replace(process)
+                continue
+            self._seat.guard.release(process.pid)
+            self._process = None
+            crashes = 1 if time.monotonic() - process.began >= HEALTHY_S else crashes + 1
+            wait = wait_before(crashes, random.random())
+            log.error("LiteLLM ended: it is started again", status=ended, restart_in=f"{wait:.1f}s", crashes=crashes)
+            self.restarts += 1
+            self._say("starting", f"it ended with status {ended}: {process.last_words}")
 
     async def _again(self, crashes: int, wait: float) -> None:
-        while True:
+        while self._process is None:
             await asyncio.sleep(wait)
-            self.restarts += 1
             try:
                 self._process = await self._another()
             except Unavailable as error:
                 crashes += 1
+                self.restarts += 1
                 wait = wait_before(crashes, random.random())
                 log.error("LiteLLM did not start again", reason=error.detail, restart_in=f"{wait:.1f}s")
                 self._say("failed", error.detail)
             else:
                 log.info("LiteLLM answers again", pid=self._process.pid)
-                return
+
+    async def _stand_stopped(self) -> None:
+        """End it, and refuse in its place, until a person wants it again. What it has may take STOP_S to end."""
+        process, self._process = self._process, None
+        log.warning("LiteLLM is stopped by a person", pid=process.pid if process else None)
+        self._say("stopping", STOPPED, process=process.ref if process else None)
+        async with refusing(self._listening):
+            if process is not None:
+                await process.end(STOP_S)
+                self._seat.guard.release(process.pid)
+            self._say("stopped", STOPPED)
+            await self._until_wanted(stopped=False)
+        log.info("LiteLLM is started by a person")
+        self._say("starting")
+
+    async def _until_wanted(self, *, stopped: bool) -> None:
+        while standing.is_to_stop(self._seat.directory) is not stopped:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(_WISH_S)
 
     async def _until_over(self, process: _Process) -> int | None:
         """Its exit status once it has ended; None when it has grown too large."""
@@ -242,13 +278,13 @@ class LiteLLM:
         self._say("running", process=process.ref, started_at=datetime.now(UTC))
         return process
 
-    def _say(self, state: str, reason: str | None = None, **changes: object) -> None:
+    def _say(self, state: ProxyState, reason: str | None = None, **changes: object) -> None:
         """Tell how it is to who looks; that it cannot be told is no reason to end."""
-        process = None if state == "starting" else self._record.process
+        process = None if state in ("starting", "stopped") else self._record.process
         fresh = {"process": process, **changes, "state": state, "reason": reason, "restarts": self.restarts}
         self._record = self._record.model_copy(update=fresh)
         with suppress(OSError):
-            replace(self._seat.directory / PROXY_RECORD, self._record.model_dump_json())
+            standing.say(self._seat.directory, self._record)
 
     async def _answers(self) -> None:
         root = self.access.url.removesuffix("/v1")
@@ -282,6 +318,7 @@ async def running(seat: Seat, progress: Progress) -> AsyncGenerator[LiteLLM]:
         Unavailable: it does not start; with its own last words.
         BadSetting: its files cannot be written.
     """
+    standing.forget(seat.directory)  # what was wanted of one that was kept before
     listening = ports.listen(LOOPBACK, 0, exactly=True)
     output = RotatingLog(seat.log, _LOG, on_gap=_tell_of_gap)
     keeping: asyncio.Task[None] | None = None

@@ -5,6 +5,7 @@ from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting, Source
 
+from ..docker.spec import IMAGE
 from ..guard import Guard
 from .port import Provisioner, passed
 
@@ -16,15 +17,19 @@ def provisioner(kind: str, paths: Paths, guard: Guard, owner: str) -> Provisione
         BadSetting: it cannot be had here.
     """
     environ = Source.of_process().everything
+    image = environ.get(v.WORKER_IMAGE.name) or IMAGE
     match kind:
         case on_demand.PROCESS:
             from .processes import Processes
 
             return Processes(paths.on_demand, guard)
         case on_demand.DOCKER:
-            from ..docker.spec import IMAGE
             from .containers import Containers
 
-            return Containers(owner, environ.get(v.WORKER_IMAGE.name) or IMAGE, passed(environ))
+            return Containers(owner, image, passed(environ))
+        case on_demand.KUBERNETES:
+            from .jobs import Jobs
+
+            return Jobs(owner, image, passed(environ))
         case _:
             raise BadSetting(f"{v.PROVISIONER.name}={kind!r}: there is no such provisioner")

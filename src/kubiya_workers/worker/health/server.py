@@ -55,6 +55,7 @@ def serve_health(standing: Standing, metrics: Metrics) -> list[HealthServer]:
         "/livez": lambda: _checked(alive(_vitals(standing))),
         "/readyz": lambda: _checked(ready(_readiness(standing))),
         "/status": lambda: (200, _JSON, standing.report().model_dump_json().encode()),
+        "/calls": lambda: (200, _JSON, metrics.calls().model_dump_json().encode()),
         "/metrics": page,
     }
     servers = [HealthServer(host, ports.listen(host, int(port), exactly=False), routes)]

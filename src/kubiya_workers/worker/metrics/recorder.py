@@ -13,7 +13,9 @@ from typing import Literal
 from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.pool import WorkerReport
 from kubiya_workers.contracts.tools import ToolResult
+from kubiya_workers.contracts.usage import CallReport
 from kubiya_workers.observability import exposition
+from kubiya_workers.observability.calls import CallTally
 from kubiya_workers.observability.exposition import Bounded
 from kubiya_workers.observability.machine import DiskCollector, NetworkCollector, ProcessCollector
 
@@ -70,6 +72,7 @@ class Metrics:
         self._states = ReportCollector()
         self._sdk_url = sdk_url
         self._models, self._tools = Bounded(), Bounded()
+        self._calls = CallTally()
         self._executions: OrderedDict[str, None] = OrderedDict()
         self._begin()
         if home is not None:
@@ -95,6 +98,10 @@ class Metrics:
         """Everything, in Prometheus' text format 0.0.4."""
         own = exposition.page(self._counters.registry)
         return own + fetched(self._sdk_url) if self._sdk_url else own
+
+    def calls(self) -> CallReport:
+        """The calls to models, as people look at them."""
+        return self._calls.report()
 
     # --- what happened
 
@@ -138,9 +145,10 @@ class Metrics:
             self._model_call_ended(model, result, meter)
 
     def _model_call_ended(self, model: str, result: str, meter: ModelMeter) -> None:
-        counters = self._counters
+        counters, seconds = self._counters, time.monotonic() - meter.began
         counters.model_calls.labels(model, result).inc()
-        counters.model_s.labels(model).observe(time.monotonic() - meter.began)
+        counters.model_s.labels(model).observe(seconds)
+        self._calls.ended(model, result, seconds)
         if meter.first is not None:
             counters.first_token_s.labels(model).observe(meter.first - meter.began)
         if meter.usage is not None:

@@ -27,6 +27,7 @@ from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
 
 from ... import talk
+from ...bar import bar
 from ...connect import reach
 from ...output import details
 from .in_docker import runs
@@ -132,7 +133,8 @@ async def _until_over(ref: ContainerRef, echo: Callable[[bytes], None]) -> int:
 
 async def _prepare(asked: Asked) -> None:
     """First: an image that cannot be had must not cost anything else."""
-    await asyncio.to_thread(kept.prepare, asked.meant, asked.pull or Pull.MISSING, talk.note)
+    with bar("Pulling") as fetched:
+        await asyncio.to_thread(kept.prepare, asked.meant, asked.pull or Pull.MISSING, talk.note, fetched)
 
 
 def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:

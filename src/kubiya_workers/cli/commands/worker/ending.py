@@ -23,7 +23,7 @@ from ...output import Format, output_option, show, show_plain
 from ...proxying import Gateway, chosen, is_of_queue
 from ...running import run
 from ..words import confirm
-from . import in_docker
+from . import in_docker, in_kubernetes
 from .asking import asked, worker_argument
 from .starting import Wish, check, in_the_background
 from .words import queue_option
@@ -48,7 +48,10 @@ def stop(queue: str, timeout: float, output: Format) -> int:
     It takes nothing more, finishes or hands back what it does, and ends, and its supervisor with it. Stopping one
     that does not run is no failure.
     """
-    ended = run(_end(settings().paths, queue, timeout))
+    paths = settings().paths
+    ended = run(_end(paths, queue, timeout))
+    if not ended:
+        in_kubernetes.refuse(paths, queue, "scale --replicas=0")
     said = f"The worker of queue {queue} has stopped." if ended else f"No worker of queue {queue} was running."
     show_plain({"queue": queue, "stopped": ended}, output, said)
     return Exit.DONE
@@ -83,6 +86,8 @@ def restart(worker_id: str | None, queue: str, timeout: float, output: Format) -
             in_docker.restart(known.paths, queue, timeout), output, lambda _: f"The worker of queue {queue} runs again."
         )
         return Exit.DONE
+    if records.read(known.paths, queue) is None:
+        in_kubernetes.refuse(known.paths, queue, "rollout restart")
     wish = _same_again(known, queue)
     check(wish)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from kubiya_workers.launchers.docker import remembered
+from kubiya_workers.launchers.upkeep import daemon
 from kubiya_workers.launchers.upkeep.reader import LEVELS, Wanted, read
 from kubiya_workers.settings.paths import Paths
 
@@ -16,7 +17,8 @@ from ...connect import settings
 from ...exit import Exit, Failed
 from ...render.neutral import neutral
 from ..words import moment
-from . import in_docker
+from . import in_docker, in_kubernetes
+from .placing import Place, place_options
 from .words import queue_option
 
 _COLOURS = {"WARN": "yellow", "ERROR": "red", "DEBUG": "bright_black"}
@@ -41,15 +43,20 @@ def _pattern(_: click.Context, __: click.Parameter, word: str | None) -> re.Patt
     help="Only what is at least as loud.",
 )
 @click.option("--grep", callback=_pattern, help="Only records in which this regular expression is found.")
+@place_options
 def logs(
     queue: str,
+    place: Place,
     follow: bool,
     tail: int | None,
     since: datetime | None,
     level: str | None,
     grep: re.Pattern[str] | None,
 ) -> int:
-    """Show the log of a queue's worker on this machine, its rotated files included.
+    """Show the log of a queue's worker on this machine, its rotated files included, or of its pods in a cluster.
+
+    Pods are read when they were installed from here and no worker of the queue runs here, or when their place is said;
+    the end of its pod's name stands before each record.
 
     \b
     kubiya worker logs --queue-id=my-queue --follow --tail=20
@@ -58,7 +65,7 @@ def logs(
     wanted = Wanted(since, LEVELS[level] if level else 0, grep)
     shown = _coloured if talk.colours(sys.stdout.isatty()) else _plain
     try:
-        for record in _records(settings().paths, queue, wanted, tail, follow):
+        for record in _records(settings().paths, queue, place, wanted, tail, follow):
             _show(record, shown, at_once=follow)
     except FileNotFoundError:
         raise Failed(
@@ -68,7 +75,14 @@ def logs(
     return Exit.DONE
 
 
-def _records(paths: Paths, queue: str, wanted: Wanted, tail: int | None, follow: bool) -> Iterator[list[str]]:
+def _records(
+    paths: Paths, queue: str, place: Place, wanted: Wanted, tail: int | None, follow: bool
+) -> Iterator[list[str]]:
+    here = daemon.settle(paths, queue)
+    if place.is_said or here is None or here.state.is_over:
+        installed = place.of(paths, queue)
+        if installed is not None:
+            return in_kubernetes.log(installed, wanted, tail=tail, follow=follow)
     container = remembered.read(paths, queue)
     if container is not None:
         return in_docker.log(container, wanted, tail=tail, follow=follow)

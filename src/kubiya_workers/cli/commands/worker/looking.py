@@ -22,7 +22,8 @@ from ...exit import Exit
 from ...output import Fields, Format, details, output_option, show, show_list
 from ...running import run
 from ..paging import paged
-from . import in_docker
+from . import in_docker, in_kubernetes
+from .placing import Place, place_options
 from .words import queue_option
 
 _HEADS = ("QUEUE", "TYPE", "STATE", "HOST", "PID", "UPTIME", "RESTARTS", "TASKS", "WORKER")
@@ -31,13 +32,15 @@ _LATELY = 5
 
 @click.command()
 @queue_option
+@place_options
 @output_option
-def status(queue: str, output: Format) -> int:
+def status(queue: str, place: Place, output: Format) -> int:
     """Show how the worker of a queue is, and why none runs when none does.
 
-    Exit status 0 when one runs, on this machine or elsewhere, else 1.
+    Those that were installed in a cluster from here are shown, too; those that others installed, where the place is
+    said. Exit status 0 when one runs, on this machine or elsewhere, else 1.
     """
-    seen = run(_look(settings(), queue))
+    seen = run(_look(settings(), queue, place))
     show(seen, output, _text)
     return Exit.DONE if seen.running else Exit.FAILED
 
@@ -45,17 +48,34 @@ def status(queue: str, output: Format) -> int:
 @click.command("list")
 @click.option("--all", "everywhere", is_flag=True, help="Those that the control plane knows, too.")
 @click.option("--queue-id", "--queue", "queue", help="Only those of this queue.")
+@place_options
 @paged
 @output_option
-def list_(everywhere: bool, queue: str | None, output: Format, skip: int, limit: int) -> None:
-    """List the workers of this machine and, with --all, of the control plane."""
-    found = run(_listed(settings(), everywhere, skip, limit))
+def list_(everywhere: bool, queue: str | None, place: Place, output: Format, skip: int, limit: int) -> None:
+    """List the workers of this machine, those installed in a cluster from here and, with --all, of the control plane.
+
+    Where a place in a cluster is said, all that is installed there is listed.
+    """
+    found = run(_listed(settings(), everywhere, place, skip, limit))
     wanted = [worker for worker in found if queue in (None, worker.queue)]
     none = "No workers." if everywhere else "No worker was started on this machine. Others are listed with --all."
     show_list(wanted, output, _HEADS, _row, none=none)
 
 
-async def _look(known: ClientSettings, queue: str) -> Seen:
+async def _look(known: ClientSettings, queue: str, place: Place) -> Seen:
+    seen, installed = await asyncio.gather(_look_here(known, queue), in_kubernetes.look(known.paths, queue, place))
+    if installed is None:
+        return seen
+    if isinstance(installed, str):
+        talk.note(f"The cluster was not asked: {installed}")
+        return seen
+    here = seen.record is not None and not seen.record.state.is_over
+    why = seen.why if here else in_kubernetes.why(installed)
+    # The control plane tells of the same workers as of others, and a little later.
+    return seen.model_copy(update={"installed": installed, "running": seen.running or installed.ready > 0, "why": why})
+
+
+async def _look_here(known: ClientSettings, queue: str) -> Seen:
     if (found := await in_docker.look(known.paths, queue)) is not None:
         elsewhere = await _elsewhere(known, queue, found.record)
         live = any(worker.status.is_live for worker in elsewhere or ())
@@ -109,11 +129,12 @@ def _last_seen(worker: Worker) -> datetime:
     return worker.disconnected_at or worker.last_heartbeat
 
 
-async def _listed(known: ClientSettings, everywhere: bool, skip: int, limit: int) -> list[Listed]:
+async def _listed(known: ClientSettings, everywhere: bool, place: Place, skip: int, limit: int) -> list[Listed]:
     kept = records.all_(known.paths)
     reports = await asyncio.gather(*map(report_of, kept))
     here = [listing.here(record, report) for record, report in zip(kept, reports, strict=True)]
     here += await in_docker.listed(known.paths)
+    here += await in_kubernetes.listed(known.paths, place)
     if not everywhere:
         return here
     async with reach(known, talk.note) as reached:
@@ -141,10 +162,12 @@ def _row(worker: Listed) -> tuple[object, ...]:
 
 def _text(seen: Seen) -> str:
     parts = [_headline(seen)]
+    if seen.installed is not None:
+        parts.append(details(in_kubernetes.described(seen.installed)))
     if seen.record is not None or seen.container is not None:
         kept = _kept(seen.record, here=seen.container is None) if seen.record else ()
         parts.append(details((*in_docker.described(seen.container), *kept, *_said(seen.report), *_paused(seen))))
-    elif not seen.running:
+    elif not seen.running and seen.installed is None:
         parts.append(f"Start one: kubiya worker start --queue-id={seen.queue} --type=local")
     if seen.elsewhere:
         parts.append("\n".join(("Others of this queue:", *map(_other, seen.elsewhere))))
