@@ -253,11 +253,11 @@ def test_a_page_of_another_origin_can_neither_read_nor_act(page: Page, here: Fle
         assert len(outcome) > 20
         for name, result in outcome.items():
             assert result == "failed" or result.strip() == "opaque 0", (name, result)
-        for path in (f"/api/v1/workers/{worker['id']}/drain", "/console/api/sign-in"):
+        for name, path in {"drain": f"/api/v1/workers/{worker['id']}/drain", "in": "/console/api/sign-in"}.items():
             form = f"<form method=post enctype=text/plain action='{here.origin}{path}'><input name='{{}}'></form>"
-            (tmp_path / "form.html").write_text(f"<!doctype html>{form}<script>document.forms[0].submit()</script>")
+            (tmp_path / f"{name}.html").write_text(f"<!doctype html>{form}<script>document.forms[0].submit()</script>")
             answers = answers_of(stranger, here.origin)
-            stranger.goto(f"http://127.0.0.1:{port}/form.html")
+            stranger.goto(f"http://127.0.0.1:{port}/{name}.html")
             stranger.wait_for_url(f"{here.origin}{path}")
             assert set(answers) == {403}, path
         (tmp_path / "frame.html").write_text(f"<!doctype html><iframe src='{here.origin}/'></iframe>")
