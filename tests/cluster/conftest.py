@@ -40,6 +40,7 @@ def machine(tmp_path: Path, cluster: Cluster) -> Iterator[Machine]:
             "CONTROL_PLANE_URL": "https://control-plane.invalid",
             "KUBIYA_API_KEY": KEY,
             "SSL_CERT_FILE": "",  # this machine's, which may be large
+            "REQUESTS_CA_BUNDLE": "",
         },
     )
     try:

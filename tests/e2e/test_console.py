@@ -286,7 +286,8 @@ def test_the_control_plane_goes_and_comes_back(own: Machine) -> None:
         assert seen["connection"]["configuration"]["q"]["queue_name"] == "q" and seen["backlog"] == {"q": 0}
         assert own.run("server", "stop").returncode == 0
         lost = browser.until_live(lambda seen: seen["connection"]["state"] == "lost")
-        assert any("control plane does not answer" in notice["text"] for notice in lost["notices"])
+        assert "does not run" in lost["connection"]["samples"][-1]["error"] and lost["connection"]["embedded"]
+        assert not any("control plane" in notice["text"] for notice in lost["notices"]), "the connection tells that"
         assert browser.http.get("/api/v1/agents").status_code == 503
         assert own.run("server", "start").returncode == 0
         back = browser.until_live(lambda seen: seen["connection"]["state"] == "connected")

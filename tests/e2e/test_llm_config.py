@@ -17,6 +17,7 @@ from kubiya_workers.testing.scripted_replies import Reply
 
 from .gateways import KEY, SLOW_S, Gateway, configuration, litellm_of, said, server
 from .machine import Machine, until
+from .test_console import ADDRESS, let_in
 
 CONFIGURATION = 6
 TOKENS = 40
@@ -129,6 +130,29 @@ def test_a_killed_litellm_is_started_again_and_calls_wait_for_it(through: Throug
     assert "hello" in answered[0], answered
     (after,) = litellm_of(machine)
     assert after.pid != before.pid
+
+
+def test_a_litellm_that_a_person_stops_is_said_by_every_call_and_counted(through: Through) -> None:
+    machine, gateway, _ = through
+    with machine.spawn("ui", "--no-open", env={"KUBIYA_WEBUI_PORT": "0"}) as shown:
+        shown.until_said("token=")
+        found = ADDRESS.search(shown.said())
+        assert found is not None
+        with let_in(found[0]) as browser:
+            assert browser.send("/proxy/server/stop").status_code == 200
+            until(lambda: browser.get("/proxy")[0]["state"] == "stopped", "it is stopped", 30)
+            assert litellm_of(machine) == []
+            refused = gateway.chat()
+            assert refused.status_code == 503 and "LiteLLM was stopped by a person" in refused.text
+            assert refused.headers["retry-after"]
+            told = browser.until_live(lambda now: any("stopped by a person" in n["text"] for n in now["notices"]))
+            assert any("the control plane answers none" in notice["text"] for notice in told["notices"])
+            assert browser.send("/proxy/server/start").status_code == 200
+            until(lambda: browser.get("/proxy")[0]["state"] == "running", "it runs again", SLOW_S)
+            assert gateway.chat().status_code == 200
+            (counted,) = browser.http.get("/api/v1/usage/calls").json()["models"]
+            assert counted["upstream"] == "litellm" and counted["errors"]["failed"] >= 1
+        assert shown.end(signal.SIGINT) == 130
 
 
 def test_nothing_of_a_killed_server_is_left(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
 
-from .installation import lines
+from .installation import lines, ports_of_its_own
 from .machine import Machine, served, until
 
 Start = Callable[..., ScriptedModel]
@@ -123,6 +123,7 @@ def test_no_more_at_once_than_may_be_and_the_others_say_so(machine: Machine) -> 
 
 
 def test_its_control_plane_is_killed_while_a_worker_is_started(machine: Machine) -> None:
+    machine.environ |= ports_of_its_own()  # the command looks for the next one where the first was
     assert machine.run("server", "start").returncode == 0
     (server,) = machine.running(lambda words: "kubiya_workers.cli.serve" in words)
     prompt = f"Run `echo once >> {marks(machine)}`"

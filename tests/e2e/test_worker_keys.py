@@ -42,6 +42,10 @@ def test_a_key_of_a_queue_given_by_name_starts_workers_of_that_queue_alone(runni
 
     with running.spawn(*start, "--queue-id=builds", env=known):
         until(lambda: _live(running, "builds") == 1, "the worker of the key's own queue")
+    assert running.run("key", "create", "spare").returncode == 0
+    keys = running.run("key", "list").stdout.splitlines()
+    assert any("build-host" in line and " ago" in line for line in keys)
+    assert any("spare" in line and "never" in line for line in keys)
 
 
 def test_a_key_that_expires_is_refused_afterwards(running: Machine) -> None:

@@ -163,3 +163,16 @@ async def test_a_revoked_key_keeps_its_first_moment(database: Database) -> None:
         await keys.forget_revoked_tokens(connection, NOW + timedelta(seconds=1))
         assert await keys.by_digest(connection, "2" * 64) is None
         assert await keys.get(connection, admin.id) is not None
+
+
+async def test_the_last_use_of_a_key_is_the_latest_that_anybody_saw(database: Database) -> None:
+    made = Key(id=KeyId(new_id()), name="k", scope=Scope.CLIENT, prefix="kbw_", created_at=NOW)
+    async with database.writing() as connection:
+        await keys.insert(connection, made, "digest")
+    for seen, last in ((NOW, NOW), (NOW + timedelta(minutes=2), NOW + timedelta(minutes=2)), (NOW, None)):
+        async with database.writing() as connection:
+            await keys.note_uses(connection, {made.id: seen, KeyId("deleted"): seen})
+        async with database.reading() as connection:
+            stored = await keys.get(connection, made.id)
+        assert stored is not None
+        assert stored.last_used_at == (last or NOW + timedelta(minutes=2))

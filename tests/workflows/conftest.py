@@ -31,9 +31,10 @@ from kubiya_workers.contracts.activities import (
 from kubiya_workers.contracts.agents import AgentSpec
 from kubiya_workers.contracts.events import Delta, Fact, StatusChanged
 from kubiya_workers.contracts.executions import RunOutcome, RunStart
-from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
 from kubiya_workers.contracts.messages import AssistantMessage, ToolCall
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolStatus
+from kubiya_workers.contracts.workers import Registered
 from kubiya_workers.worker.runtime import SANDBOX
 
 
@@ -67,6 +68,23 @@ async def client(temporal_address: str) -> Client:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.05)
+
+
+def registered(host: str) -> Registered:
+    return Registered(
+        worker_id=WorkerId("w"),
+        worker_token="t",
+        task_queue_name="proxied",
+        temporal_namespace="default",
+        temporal_host=host,
+        control_plane_url="http://127.0.0.1:1",
+        heartbeat_interval=30,
+        litellm_api_url="http://127.0.0.1:1",
+        litellm_api_key="t",
+        queue_name="proxied",
+        environment_name="default",
+        queue_id=QueueId("q"),
+    )
 
 
 def says(text: str) -> ModelReply:

@@ -1,92 +1,30 @@
 """Temporal behind a proxy that people's networks have: reached through it, and never where it is not wanted."""
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from kubiya_workers.contracts.ids import QueueId, WorkerId
-from kubiya_workers.contracts.workers import Registered
 from kubiya_workers.settings.proxies import Proxies
 from kubiya_workers.settings.server import TemporalSettings
 from kubiya_workers.settings.source import BadSetting, Source
 from kubiya_workers.worker.connection import connect
-from tests.loopback import listening
+from kubiya_workers.worker.passage import way_to_temporal
+from tests.forwarding import Tunnel, connected
+
+from .conftest import registered
 
 BEYOND = "temporal.example:7233"
 
 
-@dataclass
-class Tunnel:
-    """A proxy for CONNECT which takes whatever name it is asked for to one address."""
-
-    target: str
-    address: str = ""
-    asked: list[str] = field(default_factory=list[str])
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there: asyncio.StreamWriter | None = None
-        try:
-            self.asked += (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-            host, _, port = self.target.partition(":")
-            there_reader, there = await _connected(host, int(port))
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(_copy(reader, there), _copy(there_reader, writer))
-        except OSError:
-            pass  # one side has gone
-        finally:
-            for end in filter(None, (writer, there)):
-                end.transport.abort()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Tunnel"]:
-        async with listening(self._pass) as port:
-            self.address = f"127.0.0.1:{port}"
-            yield self
-
-
-async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The server of these tests may still be starting."""
-    async with asyncio.timeout(20):
-        while True:
-            with suppress(OSError):
-                return await asyncio.open_connection(host, port)
-            await asyncio.sleep(0.05)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await reader.read(65_536):
-        writer.write(chunk)
-    writer.close()
-
-
-def registered(host: str) -> Registered:
-    return Registered(
-        worker_id=WorkerId("w"),
-        worker_token="t",
-        task_queue_name="proxied",
-        temporal_namespace="default",
-        temporal_host=host,
-        control_plane_url="http://127.0.0.1:1",
-        heartbeat_interval=30,
-        litellm_api_url="http://127.0.0.1:1",
-        litellm_api_key="t",
-        queue_name="proxied",
-        environment_name="default",
-        queue_id=QueueId("q"),
-    )
-
-
 async def poll_through(host: str, **environ: str) -> None:
     settings = TemporalSettings(proxies=Proxies.of(Source(environ)))
-    connection = await connect(registered(host), settings, pydantic_data_converter, identity="w")
-    assert await connection.is_polling() is False
+    async with way_to_temporal(registered(host), settings.proxies) as through:
+        connection = await connect(registered(host), settings, pydantic_data_converter, identity="w", through=through)
+        assert await connection.is_polling() is False
 
 
+@pytest.mark.usefixtures("client")  # which waits until the server is well
 async def test_temporal_is_reached_through_the_proxy(temporal_address: str) -> None:
     async with Tunnel(temporal_address).open() as tunnel:
         await poll_through(BEYOND, HTTPS_PROXY=f"http://user:pass%40word@{tunnel.address}")
@@ -95,9 +33,10 @@ async def test_temporal_is_reached_through_the_proxy(temporal_address: str) -> N
     assert any(line.lower() == f"proxy-authorization: basic {credentials}".lower() for line in tunnel.asked)
 
 
+@pytest.mark.usefixtures("client")
 async def test_this_machine_is_not(temporal_address: str) -> None:
     host, _, port = temporal_address.partition(":")
-    (await _connected(host, int(port)))[1].close()
+    (await connected(host, int(port)))[1].close()
     async with Tunnel(temporal_address).open() as tunnel:
         await poll_through(temporal_address, HTTPS_PROXY=f"http://{tunnel.address}")
     assert tunnel.asked == []

@@ -683,6 +683,7 @@ export interface Registered {
   temporal_host: string;
   temporal_api_key: string | null;
   temporal_tls: boolean;
+  temporal_tunnel: boolean;
   organization_id: string;
   control_plane_url: string;
   heartbeat_interval: number;

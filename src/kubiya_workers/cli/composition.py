@@ -6,13 +6,13 @@ They are ended in reverse order. This is the one place that knows both the contr
 """
 
 import functools
-import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from starlette.types import ASGIApp
 
+from kubiya_workers.console.door import Names
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.control_plane.app import build
 from kubiya_workers.control_plane.auth import Auth, check_scope
@@ -37,29 +37,31 @@ from kubiya_workers.gateway.config import upstreams_of
 from kubiya_workers.launchers import state
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.launchers.on_demand.choice import provisioner
-from kubiya_workers.launchers.serving.server import address, served
+from kubiya_workers.launchers.ports import LOOPBACK
+from kubiya_workers.launchers.serving.server import Door, address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
 from .fleet import web_interface
-from .lifetime import Temporal
+from .lifetime import Entrance, Temporal
 from .meter import CallMeter
 
 
 @dataclass(frozen=True)
 class Running:
-    """Where the control plane answers, and the admin key if this start made it."""
+    """Where the control plane answers, and the admin key if this start made it. With TLS, `url` is on loopback."""
 
     url: str
+    tls_url: str
     temporal: str
     first_key: str | None = field(repr=False)
 
 
 @asynccontextmanager
 async def control_plane(
-    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, listener: socket.socket, guard: Guard
+    settings: ServerSettings, temporal: Temporal, models: ConfiguredModels | None, entrance: Entrance, guard: Guard
 ) -> AsyncGenerator[Running, None]:
-    """A control plane that serves on `listener` for as long as the context lasts; `guard` is this process's.
+    """A control plane that serves at `entrance` for as long as the context lasts; `guard` is this process's.
 
     Raises:
         Refusal, BadSetting: a part cannot be had; the reason names it.
@@ -81,33 +83,33 @@ async def control_plane(
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
+        stack.push_async_callback(auth.uses.close)
+        await auth.uses.start()
         recall = functools.partial(recall_default, database, gateway.catalogue)
         await recall()
         reconciler = Reconciler(database, executions, engine, auth, also=recall)
         stack.push_async_callback(reconciler.close)
         await reconciler.start()
         if settings.traces.on:
-            tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
-            stack.push_async_callback(tracing.close)
-            await tracing.start()
-            executions.on_end.append(tracing.wake)
+            executions.on_end.append(await _traced(stack, settings, database, log))
         plane = ControlPlane(
             settings=settings,
             database=database,
             log=log,
             engine=engine,
-            temporal=_for_workers(reached),
+            temporal=_for_workers(reached, embedded=temporal.address is not None),
             objects=objects,
             models=gateway.catalogue,
             auth=auth,
             metrics=metrics,
+            tls=entrance.certificate.check if entrance.certificate else None,
         )
         routers = (execution_routes.router(executions), streams.router(executions.record))
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
-        url = address(settings.host, listener)
-        pages = await stack.enter_async_context(web_interface(app, settings, database, auth, url))
+        url, tls_url = _addresses(settings.host, entrance)
+        pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
-        await stack.enter_async_context(served(app, listener, before_stop=stop))
+        await stack.enter_async_context(served(app, *_doors(entrance), before_stop=stop, websockets=True))
         if settings.on_demand.is_on:
             # After HTTP, and so ended before it: workers that go hand back what they have.
             on_demand = _on_demand(settings, guard, database, executions, auth, url)
@@ -115,7 +117,27 @@ async def control_plane(
             executions.on_demand = on_demand.wake
             executions.on_end.append(on_demand.told_of_an_end)
             await on_demand.start()
-        yield Running(url, reached.host or "", first.created)
+        yield Running(url, tls_url, reached.host or "", first.created)
+
+
+def _doors(entrance: Entrance) -> list[Door]:
+    if entrance.certificate is None or entrance.local is None:
+        return [Door(entrance.listener)]
+    return [Door(entrance.listener, entrance.certificate.context), Door(entrance.local)]
+
+
+def _addresses(host: str, entrance: Entrance) -> tuple[str, str]:
+    """For this machine, and, where TLS is spoken, for everybody."""
+    if entrance.certificate is None or entrance.local is None:
+        return address(host, entrance.listener), ""
+    named = address(entrance.certificate.name or host, entrance.listener, scheme="https")
+    return address(LOOPBACK, entrance.local), named
+
+
+def _names(settings: ServerSettings, entrance: Entrance) -> Names:
+    """By which a browser reaches us: loopback's, those that are allowed, and our own."""
+    certified = entrance.certificate.name if entrance.certificate else None
+    return Names(settings.web.allowed_hosts, tuple(name.lower() for name in (settings.host, certified) if name))
 
 
 def _all(calls: Sequence[Callable[[], object]]) -> None:
@@ -148,6 +170,16 @@ async def _model_caller(auth: Auth, key: str) -> Caller:
     return caller
 
 
+async def _traced(
+    stack: AsyncExitStack, settings: ServerSettings, database: Database, log: EventLog
+) -> Callable[[], None]:
+    """Runs are sent as traces until the stack is unwound; what to call when one has ended."""
+    tracing = Tracing(database, log, _collector, with_content=settings.traces.with_content)
+    stack.push_async_callback(tracing.close)
+    await tracing.start()
+    return tracing.wake
+
+
 def _collector() -> Collector:
     from kubiya_workers.observability.otlp import Exporter  # OpenTelemetry is loaded only where it is used
 
@@ -159,6 +191,7 @@ async def _reached(settings: TemporalSettings, temporal: Temporal) -> TemporalSe
     return settings if temporal.address is None else replace(settings, host=await temporal.address)
 
 
-def _for_workers(settings: TemporalSettings) -> TemporalAddress:
+def _for_workers(settings: TemporalSettings, *, embedded: bool) -> TemporalAddress:
     assert settings.host is not None  # known since it was reached
-    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls)
+    tunnel = embedded or settings.tunnel
+    return TemporalAddress(settings.host, settings.namespace, settings.worker_api_key, settings.tls, tunnel)

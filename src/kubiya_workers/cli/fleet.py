@@ -15,12 +15,9 @@ from kubiya_workers.console.live import LiveView
 from kubiya_workers.console.pages import Pages
 from kubiya_workers.contracts.ids import KeyId
 from kubiya_workers.contracts.keys import Caller, Scope
-from kubiya_workers.control_plane.auth import Auth
+from kubiya_workers.control_plane.deps import ControlPlane
 from kubiya_workers.control_plane.services.signin import Keys, shared_secret
-from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.observability import logs
-from kubiya_workers.settings.console import ConsoleSettings
-from kubiya_workers.settings.server import ServerSettings
 
 log = logs.get(__name__)
 
@@ -31,18 +28,19 @@ _LOOKER = Caller(key_id=KeyId("web interface"), name="web interface", scope=Scop
 
 @asynccontextmanager
 async def web_interface(
-    app: FastAPI, settings: ServerSettings, database: Database, auth: Auth, url: str
+    app: FastAPI, control_plane: ControlPlane, url: str, names: Names
 ) -> AsyncGenerator[Callable[[], None]]:
     """Served below `/ui` of the control plane's application; what is given ends all that follows it."""
-    if not settings.web.on:
+    if not control_plane.settings.web.on:
         yield lambda: None
         return
+    auth, database = control_plane.auth, control_plane.database
     async with AsyncExitStack() as stack:
         plane = fleet.OwnPlane(app, url, stack.enter_context(auth.lent(_LOOKER)))
         stack.push_async_callback(plane.close)
         live = LiveView(fleet.Fleet(), plane, asyncio.Event())
         sessions = KeySessions(await shared_secret(database), Keys(database, auth))
-        parts = fleet.FleetParts(app, url, _names(settings.web, settings.host), sessions, auth.lent, live, _pages())
+        parts = fleet.FleetParts(app, url, names, sessions, auth.lent, live, _pages())
         app.mount(fleet.BASE, fleet.build(parts))
         app.add_route("/", _to_pages)
         app.add_route(fleet.BASE, _to_pages)
@@ -53,10 +51,6 @@ async def web_interface(
 
 def _pages() -> Pages:
     return Pages(base=fleet.BASE, scope="fleet")
-
-
-def _names(web: ConsoleSettings, host: str) -> Names:
-    return Names(web.allowed_hosts, host.lower())
 
 
 async def _to_pages(_: Request) -> RedirectResponse:

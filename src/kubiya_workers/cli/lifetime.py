@@ -7,10 +7,12 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import kubiya_workers
 from kubiya_workers.contracts.health import Check
@@ -21,6 +23,9 @@ from kubiya_workers.launchers.locks import FileLock
 from kubiya_workers.launchers.spec import ServerMode, ServerState
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.paths import Paths
+
+if TYPE_CHECKING:
+    from kubiya_workers.launchers.serving.tls import Certificate
 
 _LOOK_S = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -34,6 +39,15 @@ class Temporal:
 
     address: Awaitable[str] | None
     check: Callable[[], Check] | None
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where requests come in: with a certificate `listener` speaks TLS, and `local`, on loopback, plain HTTP."""
+
+    listener: socket.socket
+    certificate: "Certificate | None" = None
+    local: socket.socket | None = None
 
 
 class Lifetime:
@@ -66,7 +80,7 @@ class Lifetime:
         assert self._state is not None  # it is asked for only once we are up
         return self._state
 
-    def say_up(self, url: str, temporal: str) -> None:
+    def say_up(self, url: str, temporal: str, tls_url: str) -> None:
         """Write the state file: from here on other processes find us."""
         self._state = ServerState(
             pid=os.getpid(),
@@ -76,6 +90,7 @@ class Lifetime:
             mode=self._mode,
             started_at=datetime.now(UTC),
             temporal=temporal,
+            tls_url=tls_url,
         )
         files.write(self._paths, self._state)
 

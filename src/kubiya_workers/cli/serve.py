@@ -1,6 +1,6 @@
 """The control plane's process: `python -m kubiya_workers.cli.serve`.
 
-    settings → lock → guard → socket → embedded Temporal ┐
+    settings → lock → guard → sockets → embedded Temporal ┐
                           (imports, database meanwhile)  ┴→ engine → services → HTTP → state file → until told to stop
 
 It answers whoever started it with one line on `--report-fd`, its state or why it did not start, and ends in reverse
@@ -30,7 +30,7 @@ from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.server import ServerSettings
 from kubiya_workers.settings.source import BadSetting, Source
 
-from .lifetime import Lifetime, Temporal
+from .lifetime import Entrance, Lifetime, Temporal
 
 _STOP_WITHIN_S = 5.0
 _OK, _FAILED, _NETWORK, _CONFIGURATION = 0, 1, 5, 6
@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="the address to listen on; KUBIYA_SERVER_HOST, else 127.0.0.1")
     parser.add_argument("--port", type=int, help="the port; KUBIYA_SERVER_PORT, else 7466 or the next free one")
     parser.add_argument("--llm-config", help="a LiteLLM configuration for the gateway; KUBIYA_LLM_CONFIG")
+    parser.add_argument("--tls-cert", help="its certificate; KUBIYA_TLS_CERT, else it serves http")
+    parser.add_argument("--tls-key", help="that certificate's key; KUBIYA_TLS_KEY")
     parser.add_argument("--provisioner", help="what starts workers on demand; KUBIYA_PROVISIONER")
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lock-fd", type=int, help=argparse.SUPPRESS)
@@ -80,6 +82,8 @@ def _start(options: argparse.Namespace) -> Start:
         host=options.host,
         port=options.port,
         llm_config=options.llm_config,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
         provisioner=options.provisioner,
     )
     state.prepare(settings.paths)
@@ -140,14 +144,13 @@ async def _serve(start: Start) -> None:
     async with AsyncExitStack() as stack:
         lifetime = stack.enter_context(Lifetime(settings.paths, start.mode))
         guard = stack.enter_context(Guard.start())
-        listener = ports.listen(settings.host, settings.port, exactly=start.exact_port)
-        stack.callback(listener.close)
+        entrance = await stack.enter_async_context(_entrance(settings, start.exact_port))
         temporal = await stack.enter_async_context(_temporal(settings, guard))
         models = await stack.enter_async_context(_models(settings, guard))
         from .composition import control_plane  # loaded while Temporal starts: this is most of our own start
 
-        running = await stack.enter_async_context(control_plane(settings, temporal, models, listener, guard))
-        lifetime.say_up(running.url, running.temporal)
+        running = await stack.enter_async_context(control_plane(settings, temporal, models, entrance, guard))
+        lifetime.say_up(running.url, running.temporal, running.tls_url)
         stack.callback(state.clear, settings.paths)
         _announce(start, lifetime.state, running.first_key)
         heap.freeze()
@@ -155,6 +158,30 @@ async def _serve(start: Start) -> None:
         log.info("Stopping", reason=reason)
         asyncio.get_running_loop().call_later(_STOP_WITHIN_S, _too_late)
     log.info("Stopped")
+
+
+@asynccontextmanager
+async def _entrance(settings: ServerSettings, exact_port: bool) -> AsyncGenerator[Entrance]:
+    """Where it listens. With TLS there is a second socket, on loopback: this machine's own commands and workers need
+    neither a name that fits the certificate nor its authority.
+
+    Raises:
+        BadSetting: a port, an address, the certificate or its key cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        certificate = None
+        if settings.tls is not None:
+            from kubiya_workers.launchers.serving.tls import Certificate
+
+            certificate = Certificate(settings.tls)
+            stack.callback(asyncio.create_task(certificate.keep(), name="certificate").cancel)
+        listener = ports.listen(settings.host, settings.port, exactly=exact_port)
+        stack.callback(listener.close)
+        local = None
+        if certificate is not None:
+            local = ports.listen(ports.LOOPBACK, listener.getsockname()[1] + 1, exactly=False)
+            stack.callback(local.close)
+        yield Entrance(listener, certificate, local)
 
 
 @asynccontextmanager
@@ -192,7 +219,7 @@ async def _models(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Conf
 
 
 def _announce(start: Start, up: ServerState, first_key: str | None) -> None:
-    log.info("Control plane is up", url=up.url, pid=up.pid, mode=up.mode)
+    log.info("Control plane is up", url=up.tls_url or up.url, pid=up.pid, mode=up.mode)
     _report(start.report_fd, StartReport(state=up, first_key=first_key))
     if first_key is not None and start.report_fd is None and sys.stderr.isatty():
         sys.stderr.write(f"\nAdmin key, shown only now (also in {start.settings.paths.credentials}): {first_key}\n\n")

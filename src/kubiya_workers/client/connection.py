@@ -12,6 +12,7 @@ from kubiya_workers.contracts.errors import Unauthorized
 from kubiya_workers.settings.proxies import is_loopback
 
 from .errors import Unreadable, refusal_of, unreachable
+from .trust import verify
 
 T = TypeVar("T")
 
@@ -26,7 +27,8 @@ class Connection:
     """A pool of connections to the API at `url`, each request with `key`.
 
     Only failed connects are retried, so that no request is ever made twice. Every method raises `Refusal` of the
-    answer's status, `Unreachable` when none came, and `Unreadable` when it does not fit the contract.
+    answer's status, `Unreachable` when none came, and `Unreadable` when it does not fit the contract. Making one
+    raises `BadSetting` when the certificate authorities to trust cannot be read.
     """
 
     def __init__(self, url: str, key: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -40,7 +42,7 @@ class Connection:
             # A proxy for the outside world has no business between a machine and itself.
             trust_env=not _is_loopback(self.url),
             # A certificate store is loaded only where TLS is spoken: it costs more than the rest of a local command.
-            verify=self.url.startswith("https://"),
+            verify=verify(self.url),
             transport=transport,
         )
 

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from kubiya_workers.contracts.errors import REFUSALS, Refusal, TooManyRequests
 from kubiya_workers.contracts.problems import Problem
 
+from .trust import distrust
+
 _EXCERPT = 200
 
 
@@ -52,14 +54,16 @@ def unreachable(url: str, error: httpx.HTTPError | httpx.InvalidURL) -> Unreacha
             reason, fix = "no connection within the time limit", "Check the address, and any firewall or VPN."
         case httpx.TimeoutException():
             reason, fix = "no answer within the time limit", "Try again; `kubiya doctor` shows what is slow."
-        case httpx.ConnectError() if _is_tls(error):
-            reason = f"TLS failed: {_innermost(error)}"
-            fix = "Check the scheme and the certificate; SSL_CERT_FILE names an authority of your own to trust."
+        case httpx.ConnectError() if (distrusted := distrust(error)) is not None:
+            reason, fix = distrusted.reason, distrusted.fix
         case httpx.ConnectError():
             reason = _innermost(error)
             fix = "Check that the control plane runs there: CONTROL_PLANE_URL is its address."
         case httpx.InvalidURL() | httpx.UnsupportedProtocol():
             reason, fix = f"not a usable address: {error}", "Set CONTROL_PLANE_URL to an http:// or https:// address."
+        case httpx.RemoteProtocolError() | httpx.ReadError() if url.startswith("http://"):
+            reason = f"the connection broke: {_innermost(error)}"
+            fix = "Try again; nothing was left half-done here. If it speaks TLS, its address begins with https://."
         case _:
             reason, fix = f"the connection broke: {_innermost(error)}", "Try again; nothing was left half-done here."
     return Unreachable(f"Cannot reach the control plane at {url}: {reason}", fix=fix)
@@ -75,11 +79,6 @@ def _seconds(response: httpx.Response) -> float | None:
         return float(response.headers.get("retry-after", ""))
     except ValueError:
         return None
-
-
-def _is_tls(error: httpx.HTTPError) -> bool:
-    words = _innermost(error)
-    return "SSL" in words or "certificate" in words.lower()
 
 
 def _innermost(error: BaseException) -> str:

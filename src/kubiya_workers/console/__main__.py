@@ -22,7 +22,7 @@ from kubiya_workers.launchers import console, heap, ports, state
 from kubiya_workers.launchers.guard import start_time
 from kubiya_workers.launchers.leave import leave
 from kubiya_workers.launchers.locks import FileLock
-from kubiya_workers.launchers.serving.server import address, served
+from kubiya_workers.launchers.serving.server import Door, address, served
 from kubiya_workers.observability import logs
 from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings import variables as v
@@ -119,7 +119,7 @@ async def _serve(start: Start) -> None:
         for work in works:
             stack.callback(work.cancel)
         over = asyncio.create_task(_until_over(start.paths), name="over")
-        await stack.enter_async_context(served(build(parts), listener, before_stop=parts.live.close))
+        await stack.enter_async_context(served(build(parts), Door(listener), before_stop=parts.live.close))
         console.say_up(start.paths, said.state)
         stack.callback(console.clear, start.paths)
         log.info("Web interface is up", url=said.state.url, pid=os.getpid(), control_plane=start.target.url)
@@ -162,7 +162,7 @@ def _parts(start: Start, listener: socket.socket, said: _Said) -> Parts:
     cookie = f"kubiya_{listener.getsockname()[1]}"
     return Parts(
         paths=start.paths,
-        names=Names(start.settings.allowed_hosts, start.settings.host.lower()),
+        names=Names(start.settings.allowed_hosts, (start.settings.host.lower(),)),
         sessions=Sessions(said.state.secret, cookie=cookie, known=said.state.sessions, on_change=said.let_in),
         plane=plane,
         forward=Forward(start.target),

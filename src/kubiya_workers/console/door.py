@@ -146,15 +146,15 @@ def _digest(session: str) -> str:
 class Names:
     """The names by which we may be reached: loopback's, with any port since ours may be mapped, and allowed ones.
 
-    `own` is that on which we listen: what else listens there, on another port, is no friend for it.
+    `own` are those on which we listen: what else listens there, on another port, is no friend for it.
     """
 
     allowed: tuple[str, ...] = ()
-    own: str = ""
+    own: tuple[str, ...] = ()
 
     def has(self, host: str) -> bool:
         name = _without_port(host.lower())
-        return name in _LOOPBACK or (name != "" and name == self.own) or self._allows(host)
+        return name in _LOOPBACK or name in self.own or self._allows(host)
 
     def has_origin(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` is ours: at the very name and port that was asked, or at an allowed one."""
@@ -186,7 +186,9 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return  # nothing else is served
+            if scope["type"] == "websocket":  # nothing of the kind is served
+                await send({"type": "websocket.close", "code": 1008})
+            return
         is_api = is_below(scope["path"], APIS)
 
         async def with_headers(message: Message) -> None:

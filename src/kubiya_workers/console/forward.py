@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from kubiya_workers.client.errors import unreachable
+from kubiya_workers.client.trust import verify
 from kubiya_workers.contracts.errors import Forbidden
 from kubiya_workers.settings.proxies import is_loopback
 
@@ -97,7 +98,7 @@ def _client(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=_TIMEOUT,
         trust_env=not is_loopback(httpx.URL(url).host),
-        verify=url.startswith("https://"),
+        verify=verify(url),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
     )
 

@@ -20,6 +20,7 @@ from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.proxies import Proxies
 from kubiya_workers.settings.server import ServerSettings
 from kubiya_workers.settings.source import BadSetting, Source, Variable
+from kubiya_workers.settings.trust import Trust
 
 _SERVER_PACKAGES = ("fastapi", "sqlalchemy", "alembic", "aiosqlite", "uvicorn", "httptools")
 _LEAST_FREE, _LITTLE_FREE = 100 * 1024**2, 1024**3
@@ -35,6 +36,7 @@ def machine(known: ClientSettings, source: Source) -> list[Finding]:
         settings(source),
         *_private(known, source),
         proxies(source),
+        authorities(source),
         *environments(known.paths),
         *_web_interface(known, source),
     ]
@@ -96,6 +98,18 @@ def proxies(source: Source) -> Finding:
         return Finding(name="proxy variables", result=Result.OK, evidence="none are set")
     beside = f", but for {found.exceptions}" if found.exceptions else ""
     return Finding(name="proxy variables", result=Result.OK, evidence="; ".join(told) + beside)
+
+
+def authorities(source: Source) -> Finding:
+    """Which certificate authorities are trusted."""
+    name = "certificate authorities"
+    try:
+        found = Trust.of(source)
+    except BadSetting as error:
+        return Finding(name=name, result=Result.FAIL, evidence=str(error), remedy="Correct it, or unset it.")
+    where = " and ".join(place for place in (found.file, found.directory) if place)
+    evidence = f"those in {where}, instead of the system's" if where else "the system's"
+    return Finding(name=name, result=Result.OK, evidence=evidence)
 
 
 def environments(paths: Paths) -> Iterator[Finding]:

@@ -41,6 +41,10 @@ class Key(Wire):
     max_cost_usd: float | None = None
     """US dollars that model calls of its runs may cost in a `budget_period`; None is no limit."""
     budget_period: BudgetPeriod | None = None
+    last_used_at: Timestamp | None = None
+    """To within a minute; None for one that was never used."""
+    registered_by: KeyId | None = None
+    """Of a worker's token: the key that the worker was registered with."""
 
 
 class ListedKey(Key):

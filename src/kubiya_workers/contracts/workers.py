@@ -155,6 +155,8 @@ class Registered(Wire):
     temporal_host: str
     temporal_api_key: str | None = None
     temporal_tls: bool = False
+    temporal_tunnel: bool = False
+    """Other hosts than the control plane's own reach Temporal through that, at /api/v1/temporal."""
     organization_id: str = "local"
     control_plane_url: str
     heartbeat_interval: int

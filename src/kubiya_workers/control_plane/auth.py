@@ -18,6 +18,7 @@ from kubiya_workers.contracts.errors import Forbidden, Unauthorized
 from kubiya_workers.contracts.ids import KeyId, WorkerId
 from kubiya_workers.contracts.keys import Caller, Key, Scope
 
+from .key_uses import KeyUses
 from .store import keys
 from .store.database import Database
 
@@ -59,6 +60,7 @@ class Auth:
         self._clock = clock
         self._remembered: dict[str, _Remembered] = {}
         self._lent: dict[str, Caller] = {}
+        self.uses = KeyUses(database)
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind an `Authorization` header: `Bearer KEY` or `UserKey KEY`.
@@ -106,13 +108,18 @@ class Auth:
         now = self._clock()
         known = self._remembered.get(name)
         if known is not None and now < known.until and not _is_over(known.expires_at):
-            return known.caller
+            return self._noted(known.caller)
         async with self._database.reading() as connection:
             stored = await find(connection)
         caller = _caller(stored)
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[name] = _Remembered(caller, now + REMEMBER_S, stored.expires_at if stored else None)
+        return self._noted(caller)
+
+    def _noted(self, caller: Caller) -> Caller:
+        if caller.worker_id is None:
+            self.uses.note(caller.key_id)
         return caller
 
     def forget(self, key_id: KeyId) -> None:

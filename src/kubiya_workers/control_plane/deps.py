@@ -1,11 +1,13 @@
 """The parts of a running control plane, and how a route gets at them and at its caller."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 
 from kubiya_workers.contracts.errors import Forbidden
+from kubiya_workers.contracts.health import Check
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.settings.server import ServerSettings
 
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TemporalAddress:
-    """What a worker is told of Temporal. `api_key` is the one configured for workers, never the server's own."""
+    """What a worker is told of Temporal. `api_key` is the one configured for workers, never the server's own.
+
+    `tunnel`: workers of other hosts reach it through this control plane, since they cannot reach `host`.
+    """
 
     host: str
     namespace: str = "default"
     api_key: str | None = field(default=None, repr=False)
     tls: bool = False
+    tunnel: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class ControlPlane:
     auth: Auth
     metrics: Metrics = field(default_factory=Metrics)
     waiting: Waiting = field(default_factory=Waiting)
+    tls: Callable[[], Check] | None = None
+    """How its certificate stands; None where it serves no TLS itself."""
 
 
 async def _plane(request: Request) -> ControlPlane:
@@ -52,6 +60,15 @@ async def _plane(request: Request) -> ControlPlane:
 
 
 Plane = Annotated[ControlPlane, Depends(_plane)]
+
+
+def reached_at(request: Request) -> str:
+    """The address by which this caller reached us, also through a proxy that speaks TLS. For its own use alone: it is
+    the caller's word."""
+    url = request.base_url
+    if request.headers.get("x-forwarded-proto") == "https":
+        url = url.replace(scheme="https")
+    return str(url).rstrip("/")
 
 
 async def _caller(request: Request, plane: Plane) -> Caller:

@@ -1,6 +1,7 @@
 """Whether this control plane works: no key is needed, every answer comes within `LIMIT_S`.
 
-/health, /api/health, /readyz    200 only when the database and Temporal answer, else 503 with the reason
+/health, /api/health, /readyz    200 only when the database and Temporal answer, and no certificate of its own has
+                                 expired, else 503 with the reason
 /livez                           200 as long as this process serves requests
 """
 
@@ -43,6 +44,8 @@ async def ask(plane: ControlPlane) -> Health:
         _timed(plane.engine.health()),
     )
     checks = {"database": database, "temporal": temporal}
+    if plane.tls is not None:
+        checks["tls"] = plane.tls()
     status = "healthy" if all(check.ok for check in checks.values()) else "unhealthy"
     return Health(status=status, version=__version__, checks=checks)
 

@@ -48,8 +48,8 @@ class Gateway:
     def __init__(
         self, settings: GatewaySettings, upstreams: Sequence[Upstream] | None = None, *, read_timeout_s: float = 600.0
     ) -> None:
-        self._http = http_client(read_timeout_s)
         chosen = upstreams_of(settings) if upstreams is None else upstreams
+        self._http = http_client(read_timeout_s, *(upstream.base_url for upstream in chosen))
         self.catalogue = Catalogue(tuple(chosen), settings.model, self._http)
 
     async def start(self) -> None:

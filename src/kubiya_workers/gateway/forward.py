@@ -11,6 +11,7 @@ import httpx
 from pydantic_core import from_json, to_json
 from starlette.types import Send
 
+from kubiya_workers.client.trust import distrust, verify
 from kubiya_workers.contracts.models import LITELLM_RETRY_AFTER
 
 from .config import Upstream
@@ -30,9 +31,15 @@ _STREAM_HEADERS = [
 ]
 
 
-def http_client(read_timeout_s: float) -> httpx.AsyncClient:
-    """The one client of the gateway. The read limit is the longest silence of an upstream, in seconds."""
+def http_client(read_timeout_s: float, *upstreams: str) -> httpx.AsyncClient:
+    """The one client of the gateway, for upstreams at these addresses. The read limit is the longest silence of one, in
+    seconds.
+
+    Raises:
+        BadSetting: the certificate authorities to trust cannot be read.
+    """
     return httpx.AsyncClient(
+        verify=verify(*upstreams),
         timeout=httpx.Timeout(read_timeout_s, connect=_CONNECT_S, pool=None),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30),
         headers={"accept-encoding": "identity", "user-agent": "kubiya-gateway"},
@@ -134,6 +141,8 @@ def _explained(upstream: Upstream, error: Exception) -> tuple[int, str, Result]:
             return 504, f"{what} does not accept connections (waited {_CONNECT_S:g} s)", Result.TIMEOUT
         case httpx.TimeoutException():
             return 504, f"{what} went silent: nothing came from it within the time limit", Result.TIMEOUT
+        case httpx.ConnectError() if (distrusted := distrust(error)) is not None:
+            return 502, f"{what} cannot be reached: {distrusted.reason}. {distrusted.fix}", Result.UNREACHABLE
         case httpx.ConnectError() | httpx.InvalidURL() | httpx.UnsupportedProtocol():
             return 502, _redacted(f"{what} cannot be reached: {error}", upstream), Result.UNREACHABLE
         case _:

@@ -20,7 +20,7 @@ from kubiya_workers.settings.source import Source
 
 from .guardian import GIVE_UP_S, Adopted, is_running, members, send, start_time, terminate
 
-__all__ = ["Guard", "end_group", "is_running", "members", "start_time"]
+__all__ = ["Guard", "end_group", "end_process", "is_running", "members", "start_time"]
 
 _SCRIPT = Path(__file__).with_name("guardian.py")
 _POLL_S = 0.01
@@ -117,6 +117,20 @@ async def end_group(pid: int, grace: float, *, start: str | None = None) -> None
     except asyncio.CancelledError:
         send(pid, begun, signal.SIGKILL)
         raise
+
+
+async def end_process(pid: int, grace: float, *, start: str) -> None:
+    """End the one process `pid` that began at `start`, as `end_group` ends a group: it leads none."""
+    loop = asyncio.get_running_loop()
+    for number, limit in ((signal.SIGTERM, grace), (signal.SIGKILL, GIVE_UP_S)):
+        deadline = loop.time() + limit
+        if is_running(pid, start):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while is_running(pid, start):
+            if loop.time() >= deadline:
+                break
+            await asyncio.sleep(_POLL_S)  # it is not our child: there is no event to wait for
 
 
 async def _vanished(pid: int, start: str, limit: float) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from kubiya_workers.settings.source import BadSetting
 
+LOOPBACK = "127.0.0.1"
 _NEIGHBOURS = 20
 
 

@@ -22,7 +22,7 @@ from kubiya_workers.settings.source import Source
 
 from . import state as files
 from .birth import STARTED, give_birth
-from .guard import end_group
+from .guard import end_group, end_process
 from .locks import FileLock
 from .probe import status_of
 from .spec import Endpoint, ServerFlags, ServerMode, ServerState, StartReport
@@ -93,7 +93,12 @@ async def stop(paths: Paths, timeout: float = _DOWN_WITHIN_S) -> bool:
     state = files.read(paths)
     if state is None:
         return False
-    await end_group(state.pid, timeout, start=state.process_start)
+    try:
+        leads = os.getpgid(state.pid) == state.pid
+    except ProcessLookupError:
+        return True
+    # One in the foreground of a script is in the script's group, which is not ours to end.
+    await (end_group if leads else end_process)(state.pid, timeout, start=state.process_start)
     return True
 
 
@@ -170,7 +175,7 @@ async def _endpoint(settings: ClientSettings, report: StartReport) -> Endpoint:
     assert report.state is not None  # a start that failed was raised
     started = report.code == STARTED
     key = await _key(settings, report.state.url, started)
-    return Endpoint(report.state.url, key, started, report.first_key)
+    return Endpoint(report.state.url, key, started, report.first_key, report.state.tls_url)
 
 
 async def _key(settings: ClientSettings, url: str, started: bool) -> str:

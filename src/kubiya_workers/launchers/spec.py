@@ -28,6 +28,8 @@ class ServerState(Wire):
     mode: ServerMode
     started_at: Timestamp
     temporal: str = ""
+    tls_url: str = ""
+    """Where it speaks TLS, for everybody; `url` is then for this machine alone."""
 
 
 class StartReport(Wire):
@@ -49,6 +51,8 @@ class Endpoint:
     key: str = field(repr=False)
     started: bool = False
     first_key: str | None = field(default=None, repr=False)
+    tls_url: str = ""
+    """Where others reach it, if it speaks TLS."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,16 @@ class ServerFlags:
     host: str | None = None
     port: int | None = None
     llm_config: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     provisioner: str | None = None
 
     @property
     def words(self) -> list[str]:
-        config = self.llm_config.absolute() if self.llm_config else None
-        given = {
-            "--host": self.host,
-            "--port": self.port,
-            "--llm-config": config,
-            "--provisioner": self.provisioner,
-        }
+        files = {"--llm-config": self.llm_config, "--tls-cert": self.tls_cert, "--tls-key": self.tls_key}
+        paths = {name: path.absolute() for name, path in files.items() if path is not None}
+        texts = {"--host": self.host, "--port": self.port, "--provisioner": self.provisioner}
+        given: dict[str, object] = {**texts, **paths}
         return [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
 

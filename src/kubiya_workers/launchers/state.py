@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
 
-from .guard import members
+from .guard import is_running
 from .spec import ServerState
 
 _LOG_LIMIT = 8 * 1024 * 1024
@@ -80,8 +80,7 @@ def read(paths: Paths) -> ServerState | None:
         state = ServerState.model_validate_json(paths.server_state.read_bytes())
     except (OSError, ValidationError):
         return None
-    # Not the start time alone: a killed server keeps it until it is reaped.
-    return state if state.pid in members(state.pid, state.process_start) else None
+    return state if is_running(state.pid, state.process_start) else None
 
 
 def write(paths: Paths, state: ServerState) -> None:

@@ -36,13 +36,18 @@ class Proxies:
 
     def towards(self, host: str, *, secure: bool = True) -> Proxy | None:
         """The proxy between us and a host; None for this machine, and for exceptions."""
-        url = self.https if secure else self.http
-        if not url or is_loopback(host) or self._is_excepted(host):
+        url = self.url_towards(host, secure=secure)
+        if url is None:
             return None
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         credentials = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         return Proxy(f"{parts.hostname}:{port}", credentials)
+
+    def url_towards(self, host: str, *, secure: bool = True) -> str | None:
+        """The same as it was given, with what it is told to let us through."""
+        url = self.https if secure else self.http
+        return None if not url or is_loopback(host) or self._is_excepted(host) else url
 
     def _is_excepted(self, host: str) -> bool:
         """A name means its subdomains too, with or without a dot before it; `*` means everything."""

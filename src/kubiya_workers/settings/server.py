@@ -1,5 +1,7 @@
 """What a control plane is built with."""
 
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,8 @@ class TemporalSettings:
     tls_key: str | None = None
     tls_ca: str | None = None
     tls_server_name: str | None = None
+    tunnel: bool = False
+    """Workers of other hosts reach it through the control plane, as they always do an embedded one."""
     proxies: Proxies = field(default_factory=Proxies)
 
     @classmethod
@@ -43,6 +47,7 @@ class TemporalSettings:
             tls_key=key,
             tls_ca=ca,
             tls_server_name=source.get(v.TEMPORAL_TLS_SERVER_NAME) or None,
+            tunnel=source.get(v.TEMPORAL_TUNNEL),
             proxies=Proxies.of(source),
         )
 
@@ -133,6 +138,35 @@ class TraceSettings:
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """Paths of the certificate (PEM, with its chain) and the key that the control plane serves https with."""
+
+    certificate: str
+    key: str
+
+    @classmethod
+    def of(cls, source: Source, certificate: str | None = None, key: str | None = None) -> "TlsFiles | None":
+        """None where there is no certificate: then it serves http.
+
+        Raises:
+            BadSetting: one of them is missing.
+        """
+        certificate, key = source.get(v.TLS_CERT, certificate), source.get(v.TLS_KEY, key)
+        if bool(certificate) != bool(key):
+            raise BadSetting(
+                f"--tls-cert and --tls-key ({v.TLS_CERT.name}, {v.TLS_KEY.name}) go together: one is missing"
+            )
+        return cls(str(Path(certificate).expanduser()), str(Path(key).expanduser())) if certificate else None
+
+    @property
+    def key_is_open(self) -> bool:
+        """Whether every user may read the key. That is told and not refused: mounted secrets mostly are so."""
+        with suppress(OSError):
+            return bool(Path(self.key).stat().st_mode & stat.S_IROTH)
+        return False
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """The control plane of one machine or of a company. `database_url` is None for SQLite in the home."""
 
@@ -145,6 +179,7 @@ class ServerSettings:
     gateway: GatewaySettings
     accepted_key: str | None = field(repr=False)
     """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
+    tls: TlsFiles | None = None
     traces: TraceSettings = field(default_factory=TraceSettings)
     web: ConsoleSettings = field(default_factory=ConsoleSettings)
     on_demand: OnDemandSettings = field(default_factory=OnDemandSettings)
@@ -159,6 +194,8 @@ class ServerSettings:
         host: str | None = None,
         port: int | None = None,
         llm_config: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
         provisioner: str | None = None,
     ) -> "ServerSettings":
         listens, database = source.get(v.SERVER_HOST, host), source.get(v.DATABASE_URL) or None
@@ -174,6 +211,7 @@ class ServerSettings:
             temporal_port=source.get(v.TEMPORAL_PORT),
             gateway=GatewaySettings.of(source, config=llm_config),
             accepted_key=source.get(v.API_KEY) or None,
+            tls=TlsFiles.of(source, tls_cert, tls_key),
             traces=TraceSettings.of(source),
             web=ConsoleSettings.of(source),
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),

@@ -82,6 +82,15 @@ HTTPS_PROXY = Variable(
 )
 ALL_PROXY = Variable("ALL_PROXY", "A proxy for addresses that the two before leave out.", "", proxy, secret=True)
 NO_PROXY = Variable("NO_PROXY", "Hosts, separated by commas, that are reached without a proxy.", "", text)
+SSL_CERT_FILE = Variable(
+    "SSL_CERT_FILE", "Certificate authorities (PEM) to trust.", "", text, shown_default="the system's"
+)
+SSL_CERT_DIR = Variable(
+    "SSL_CERT_DIR", "A directory of them, as `openssl rehash` makes it.", "", text, shown_default="the system's"
+)
+REQUESTS_CA_BUNDLE = Variable(
+    "REQUESTS_CA_BUNDLE", "The same as SSL_CERT_FILE or SSL_CERT_DIR, which win over it.", "", text
+)
 ENABLE_LOCAL_PROXY = Variable("KUBIYA_ENABLE_LOCAL_PROXY", "Run a LiteLLM beside the worker.", False, flag)
 PROXY_CONFIG_FILE = Variable("KUBIYA_PROXY_CONFIG_FILE", "The configuration of that LiteLLM: YAML or JSON.", "", text)
 PROXY_CONFIG_JSON = Variable("KUBIYA_PROXY_CONFIG_JSON", "The same, as text.", "", text, secret=True)
@@ -115,6 +124,10 @@ SKIP_MODEL_VALIDATION = Variable(
 
 SERVER_HOST = Variable("KUBIYA_SERVER_HOST", "The address the control plane listens on.", "127.0.0.1", text)
 SERVER_PORT = Variable("KUBIYA_SERVER_PORT", "The port the control plane listens on.", 7466, whole(0, 65_535))
+TLS_CERT = Variable(
+    "KUBIYA_TLS_CERT", "The control plane's certificate (PEM, with its chain): it serves https then.", "", text
+)
+TLS_KEY = Variable("KUBIYA_TLS_KEY", "The key of that certificate (PEM), not encrypted.", "", text)
 PUBLIC_URL = Variable(
     "KUBIYA_PUBLIC_URL",
     "Where workers that this control plane starts in containers or pods reach it.",
@@ -156,6 +169,12 @@ TEMPORAL_TLS_CERT = Variable("TEMPORAL_TLS_CERT", "Path of the client certificat
 TEMPORAL_TLS_KEY = Variable("TEMPORAL_TLS_KEY", "Path of the client certificate's key (PEM).", "", text)
 TEMPORAL_TLS_CA = Variable("TEMPORAL_TLS_CA", "Path of the certificate authority to trust (PEM).", "", text)
 TEMPORAL_TLS_SERVER_NAME = Variable("TEMPORAL_TLS_SERVER_NAME", "The name that Temporal's certificate bears.", "", text)
+TEMPORAL_TUNNEL = Variable(
+    "KUBIYA_TEMPORAL_TUNNEL",
+    "Workers of other hosts reach your Temporal through the control plane, as they always do an embedded one.",
+    False,
+    flag,
+)
 TEMPORAL_PORT = Variable("KUBIYA_TEMPORAL_PORT", "The port the embedded Temporal prefers.", 7233, whole(1, 65_535))
 
 LLM_BASE_URL = Variable("KUBIYA_LLM_BASE_URL", "Any OpenAI-compatible server to send model calls to.", "", url)
@@ -233,6 +252,9 @@ ALL: tuple[AnyVariable, ...] = (
     HTTPS_PROXY,
     ALL_PROXY,
     NO_PROXY,
+    SSL_CERT_FILE,
+    SSL_CERT_DIR,
+    REQUESTS_CA_BUNDLE,
     ENABLE_LOCAL_PROXY,
     PROXY_CONFIG_FILE,
     PROXY_CONFIG_JSON,
@@ -250,6 +272,8 @@ ALL: tuple[AnyVariable, ...] = (
     SKIP_MODEL_VALIDATION,
     SERVER_HOST,
     SERVER_PORT,
+    TLS_CERT,
+    TLS_KEY,
     PUBLIC_URL,
     PROVISIONER,
     WARM_WORKERS,
@@ -264,6 +288,7 @@ ALL: tuple[AnyVariable, ...] = (
     TEMPORAL_TLS_KEY,
     TEMPORAL_TLS_CA,
     TEMPORAL_TLS_SERVER_NAME,
+    TEMPORAL_TUNNEL,
     TEMPORAL_PORT,
     LLM_BASE_URL,
     LLM_API_KEY,

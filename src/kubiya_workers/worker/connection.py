@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, ListTaskQueuePartitionsRequest
-from temporalio.client import Client, TLSConfig
+from temporalio.client import Client
 from temporalio.converter import DataConverter
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import HttpConnectProxyConfig, RPCError, RPCStatusCode
 
 from kubiya_workers.client import temporal_runtime
-from kubiya_workers.client.temporal_proxy import tunnel
+from kubiya_workers.client.temporal_tls import plainly, tls_config
 from kubiya_workers.contracts.errors import Refusal, Unauthorized, Unavailable
 from kubiya_workers.contracts.workers import Registered
 from kubiya_workers.settings.server import TemporalSettings
@@ -22,7 +21,6 @@ from kubiya_workers.settings.server import TemporalSettings
 # A wrong token or host makes the SDK retry for ever: this is how long a worker tries before it says so.
 CONNECT_TIMEOUT_S = 10.0
 PROBE_TIMEOUT_S = 2.0
-_LONGEST_REASON = 300
 _POLL_KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 PollKind = Literal["workflow", "activity"]
@@ -110,13 +108,16 @@ async def connect(
     converter: DataConverter,
     *,
     identity: str,
+    through: HttpConnectProxyConfig | None = None,
     measured: bool = False,
 ) -> Connection:
-    """Connect, and make sure that the namespace lets us in. `measured`: with the SDK's own metrics.
+    """Connect, and make sure that the namespace lets us in. `through`: see `passage.way_to_temporal`; `measured`: with
+    the SDK's own metrics.
 
     Raises:
         Unauthorized: the credentials are refused.
         Unavailable: nothing answers there, or it is not Temporal, or the namespace does not exist.
+        BadSetting: a certificate cannot be read.
     """
     where = f"{registered.temporal_host} (namespace {registered.temporal_namespace})"
     try:
@@ -125,8 +126,8 @@ async def connect(
                 registered.temporal_host,
                 namespace=registered.temporal_namespace,
                 api_key=registered.temporal_api_key,
-                tls=_tls(registered, settings),
-                http_connect_proxy_config=tunnel(registered.temporal_host, settings.proxies),
+                tls=tls_config(settings, wanted=registered.temporal_tls or settings.tls),
+                http_connect_proxy_config=through,
                 data_converter=converter,
                 identity=identity,
                 runtime=temporal_runtime.measured().runtime if measured else temporal_runtime.runtime(),
@@ -138,8 +139,7 @@ async def connect(
     except RPCError as error:
         raise _refusal(where, error) from error
     except RuntimeError as error:  # The SDK's word for a connection that cannot be made.
-        reason = str(error).partition("\n")[0][:_LONGEST_REASON]  # what follows is the stack of a native library
-        raise Unavailable(f"cannot connect to Temporal at {where}: {reason}") from error
+        raise Unavailable(f"cannot connect to Temporal at {where}: {plainly(str(error))}") from error
     return connection
 
 
@@ -147,18 +147,3 @@ def _refusal(where: str, error: RPCError) -> Refusal:
     denied = (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
     kind = Unauthorized if error.status in denied else Unavailable
     return kind(f"Temporal at {where} refused this worker: {error.message}")
-
-
-def _tls(registered: Registered, settings: TemporalSettings) -> TLSConfig | bool:
-    if not (registered.temporal_tls or settings.tls):
-        return False
-    return TLSConfig(
-        server_root_ca_cert=_read(settings.tls_ca),
-        client_cert=_read(settings.tls_cert),
-        client_private_key=_read(settings.tls_key),
-        domain=settings.tls_server_name,
-    )
-
-
-def _read(path: str | None) -> bytes | None:
-    return Path(path).read_bytes() if path else None

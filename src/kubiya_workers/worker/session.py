@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.converter import DataConverter
+from temporalio.service import HttpConnectProxyConfig
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.client.payloads import HttpObjects, data_converter
@@ -29,6 +30,7 @@ from .heartbeat import HeartbeatThread
 from .intake import Intake
 from .metrics import Metrics
 from .models.client import ModelClient
+from .passage import way_to_temporal
 from .runtime import Runtime
 from .standing import Standing
 from .tools import Toolbox
@@ -89,7 +91,9 @@ async def opened(
         client = ControlPlaneClient(registered.control_plane_url, registered.worker_token)
         await stack.enter_async_context(client)
         steps = _steps(standing, client, metrics)
-        polls = _Polls(standing, registered, data_converter(HttpObjects(client.connection.http)), metrics)
+        through = await stack.enter_async_context(way_to_temporal(registered, settings.temporal.proxies))
+        converter = data_converter(HttpObjects(client.connection.http))
+        polls = _Polls(standing, registered, converter, through, metrics)
         connection = await polls.connect()
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
@@ -152,7 +156,15 @@ class _Polls:
     """Opens what polls, each time with a connection and a name of its own: a paused worker may still finish what it
     has when it is resumed, and the server must not take its old polls for the new ones."""
 
-    def __init__(self, standing: Standing, registered: Registered, converter: DataConverter, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        standing: Standing,
+        registered: Registered,
+        converter: DataConverter,
+        through: HttpConnectProxyConfig | None,
+        metrics: Metrics,
+    ) -> None:
+        self._through = through
         self._metrics = metrics
         self._standing = standing
         self._registered = registered
@@ -169,6 +181,7 @@ class _Polls:
             settings.temporal,
             self._converter,
             identity=f"{self._registered.worker_id}@{settings.hostname}{again}",
+            through=self._through,
             measured=settings.metrics_port is not None,
         )
         return self._unused

@@ -139,7 +139,7 @@ def test_names_are_loopbacks_and_those_that_are_allowed() -> None:
 
 
 def test_the_address_on_which_we_listen_is_a_name_and_no_friend() -> None:
-    names = Names((), "192.0.2.7")
+    names = Names((), ("192.0.2.7",))
     assert names.has("192.0.2.7:8088") and not names.has("192.0.2.8:8088") and not Names().has("")
     assert names.has_origin("http://192.0.2.7:8088", "192.0.2.7:8088")
     assert not names.has_origin("http://192.0.2.7:9999", "192.0.2.7:8088"), "another program of that machine"

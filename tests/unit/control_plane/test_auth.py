@@ -11,6 +11,7 @@ from kubiya_workers.contracts.errors import Conflict, Unauthorized, Unavailable
 from kubiya_workers.contracts.keys import NewKey, Scope
 from kubiya_workers.control_plane import auth
 from kubiya_workers.control_plane.auth import Auth
+from kubiya_workers.control_plane.key_uses import KeyUses
 from kubiya_workers.control_plane.services import keys
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.settings.paths import Paths
@@ -115,7 +116,7 @@ async def test_a_revocation_elsewhere_counts_when_the_memory_ends(database: Data
 
 async def test_the_last_admin_key_stays(database: Database, tmp_path: Path) -> None:
     await keys.ensure_admin(database, Paths(tmp_path), None)
-    (only,) = await keys.list_(database, skip=0, limit=10)
+    (only,) = await keys.list_(database, KeyUses(database), skip=0, limit=10)
     with pytest.raises(Conflict, match="last admin key"):
         await keys.revoke(database, Auth(database), only.id)
 
@@ -163,7 +164,7 @@ async def test_no_key_is_made_where_its_file_cannot_be_written(database: Databas
     (tmp_path / "home").write_text("in the way")
     with pytest.raises(Unavailable, match="credentials file"):
         await keys.ensure_admin(database, Paths(tmp_path / "home"), None)
-    assert await keys.list_(database, skip=0, limit=10) == []
+    assert await keys.list_(database, KeyUses(database), skip=0, limit=10) == []
 
 
 async def test_the_key_of_the_environment_is_accepted(database: Database, tmp_path: Path) -> None:

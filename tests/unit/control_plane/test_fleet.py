@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from kubiya_workers.cli.fleet import web_interface
-from kubiya_workers.console.door import CSRF
+from kubiya_workers.console.door import CSRF, Names
 from kubiya_workers.console.fleet import BASE, Below
 from kubiya_workers.console.keyed import TRIES
 from kubiya_workers.contracts.keys import NewKey, Scope
@@ -51,10 +51,10 @@ class Fleet:
 @pytest.fixture
 async def fleet(api: Api) -> AsyncIterator[Fleet]:
     web = ConsoleSettings(allowed_hosts=("fleet.example.com",))
-    settings = replace(api.plane.settings, web=web)
+    plane = replace(api.plane, settings=replace(api.plane.settings, web=web))
     transport = httpx.ASGITransport(api.app)
     async with (
-        web_interface(api.app, settings, api.plane.database, api.plane.auth, HOST),
+        web_interface(api.app, plane, HOST, Names(web.allowed_hosts, ("127.0.0.1",))),
         httpx.AsyncClient(transport=transport, base_url=HOST) as browser,
     ):
         yield Fleet(api, browser)
@@ -179,6 +179,6 @@ async def test_the_way_to_the_pages(fleet: Fleet) -> None:
 
 
 async def test_there_are_none_where_they_are_turned_off(api: Api) -> None:
-    off = replace(api.plane.settings, web=ConsoleSettings(on=False))
-    async with web_interface(api.app, off, api.plane.database, api.plane.auth, HOST):
+    off = replace(api.plane, settings=replace(api.plane.settings, web=ConsoleSettings(on=False)))
+    async with web_interface(api.app, off, HOST, Names()):
         assert (await api.nobody.get(f"{BASE}/")).status_code == 404

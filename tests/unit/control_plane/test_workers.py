@@ -194,3 +194,22 @@ async def test_idle_queues_are_cleaned_up_when_they_say_so(api: Api) -> None:
     left = [queue["name"] for queue in (await api.client.get("/api/v1/worker-queues")).json()]
     assert left == ["held", "stays"]
     await leave(api, held)
+
+
+async def test_a_revoked_key_takes_its_workers_with_it(api: Api) -> None:
+    made = (await api.admin.post("/api/v1/keys", json={"name": "host", "scope": "worker"})).json()
+    gone = Registered.model_validate_json((await api.open(made["key"]).post("/api/v1/worker-queues/q/start")).content)
+    other = await register(api)
+    beats = {w.worker_token: f"/api/v1/workers/{w.worker_id}/heartbeat" for w in (gone, other)}
+    for token, beat in beats.items():
+        assert (await api.open(token).post(beat, json={})).status_code == 204
+
+    assert (await api.admin.delete(f"/api/v1/keys/{made['id']}")).status_code == 204
+    assert (await api.open(gone.worker_token).post(beats[gone.worker_token], json={})).status_code == 401
+    assert (await api.open(other.worker_token).post(beats[other.worker_token], json={})).status_code == 204
+    told = (await api.client.get(f"/api/v1/workers/{gone.worker_id}")).json()
+    assert (told["status"], told["disconnect_reason"]) == (
+        "lost",
+        "the key that it was registered with was revoked",
+    )
+    assert (await api.client.get("/api/v1/worker-queues/q")).json()["active_workers"] == 1

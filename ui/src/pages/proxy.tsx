@@ -1,3 +1,4 @@
+import type { ReactNode } from "react";
 import { Link } from "react-router";
 
 import { get, post } from "../api";
@@ -83,6 +84,16 @@ function Calls({ calls, none }: { calls: readonly ModelCalls[]; none: string }) 
   );
 }
 
+function ofProcess(proxy: ProxyStatus, now: number): readonly (readonly [string, ReactNode])[] {
+  return [
+    ["Health", proxy.healthy === null ? "not known" : proxy.healthy ? "answers" : "does not answer"],
+    ["Address", proxy.url],
+    ["PID", proxy.pid],
+    ["Memory", size(proxy.memory)],
+    ["Uptime", since(proxy.started_at, now)],
+  ];
+}
+
 function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
@@ -133,11 +144,7 @@ function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
       )}
       <Facts
         rows={[
-          ["Health", proxy.healthy === null ? "not known" : proxy.healthy ? "answers" : "does not answer"],
-          ["Address", proxy.url],
-          ["PID", proxy.pid],
-          ["Memory", size(proxy.memory)],
-          ["Uptime", since(proxy.started_at, now)],
+          ...(proxy.pid === null ? [] : ofProcess(proxy, now)),
           ["Restarts", count(proxy.restarts)],
           ["Log", proxy.log && <Link to={`/logs?source=${encodeURIComponent(proxy.log)}`}>{proxy.log}</Link>],
         ]}
@@ -157,7 +164,7 @@ function One({ proxy, again }: { proxy: ProxyStatus; again: () => void }) {
           { name: "Model", cell: (model) => <strong>{model.model_name}</strong> },
           { name: "Endpoint", cell: (model) => <code>{text(model.params["model"])}</code> },
           { name: "Address", cell: (model) => <code>{text(model.params["api_base"]) || "its provider’s own"}</code> },
-          { name: "Parameters", cell: (model) => <code>{parameters(model.params)}</code> },
+          { name: "Parameters", cell: (model) => <code className="wrap">{parameters(model.params)}</code> },
         ]}
       />
     </Panel>

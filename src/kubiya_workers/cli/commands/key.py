@@ -13,7 +13,7 @@ from ..connect import ask
 from ..output import Format, output_option, show, show_list
 from .words import made
 
-_HEADS = ("ID", "NAME", "SCOPE", "BEGINS WITH", "QUEUE", "AGE", "EXPIRES", "BUDGET", "REVOKED")
+_HEADS = ("ID", "NAME", "SCOPE", "BEGINS WITH", "QUEUE", "AGE", "LAST USED", "EXPIRES", "BUDGET", "REVOKED")
 _LIFETIME = duration(1, 3_650 * 86_400)
 
 
@@ -89,8 +89,9 @@ def revoke(key_id: str) -> None:
 
 def _row(key: ListedKey) -> tuple[object, ...]:
     ends = None if key.expires_at is None else key.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z")
-    revoked = key.revoked_at is not None
-    return (key.id, key.name, key.scope, key.prefix, key.queue_id, age(key.created_at), ends, _budget(key), revoked)
+    used = "never" if key.last_used_at is None else f"{age(key.last_used_at)} ago"
+    told = (key.id, key.name, key.scope, key.prefix, key.queue_id, age(key.created_at), used, ends, _budget(key))
+    return (*told, key.revoked_at is not None)
 
 
 def _budget(key: ListedKey) -> str | None:

@@ -7,6 +7,7 @@ import click
 from kubiya_workers.launchers import ports, server
 from kubiya_workers.launchers.spec import Endpoint, ServerFlags, ServerState
 from kubiya_workers.settings import variables as v
+from kubiya_workers.settings.server import TlsFiles
 from kubiya_workers.settings.source import Source
 
 from .. import talk
@@ -17,7 +18,12 @@ from ..running import run
 
 _EXPOSED = """\
 Listening on {host} without TLS: whoever is on the way can read keys, prompts and results, and use the keys.
-Put a proxy that speaks TLS in front of it, or leave it on loopback."""
+Give it a certificate (--tls-cert, --tls-key), put a proxy that speaks TLS in front of it, or leave it on loopback."""
+_RAN_BEFORE = "It ran before: {flags} had no effect. To have it so: kubiya server stop, then start it again."
+_OPEN_KEY = "The certificate's key can be read by every user of this machine: chmod 600 {key}"
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group("server")
@@ -39,9 +45,13 @@ def group() -> None:
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port to listen on; 7466 or the next free without it.")
 @click.option(
     "--llm-config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_FILE,
     help="A LiteLLM configuration for the gateway: YAML or JSON.",
 )
+@click.option(
+    "--tls-cert", type=_FILE, help="Its certificate (PEM, with its chain): it serves https.  [KUBIYA_TLS_CERT]"
+)
+@click.option("--tls-key", type=_FILE, help="The key of that certificate (PEM).  [KUBIYA_TLS_KEY]")
 @click.option(
     "--provisioner",
     type=click.Choice(["process", "docker", "kubernetes", "none"]),
@@ -54,6 +64,8 @@ def start(
     host: str | None,
     port: int | None,
     llm_config: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     provisioner: str | None,
 ) -> None:
     """Start it, and leave it running.
@@ -64,21 +76,26 @@ def start(
     \b
     kubiya server start
     kubiya server start --llm-config ./litellm_config.yaml
+    kubiya server start --host 0.0.0.0 --tls-cert ./fullchain.pem --tls-key ./privkey.pem
     """
-    flags = ServerFlags(host, port, llm_config, provisioner)
-    listens = Source.of_process().get(v.SERVER_HOST, host)
-    exposed = not ports.is_loopback(listens)
+    flags = ServerFlags(host, port, llm_config, tls_cert, tls_key, provisioner)
+    warnings = _warnings(Source.of_process(), flags)
     if foreground:
         from ..serve import main  # the control plane itself: the heaviest import there is
 
-        if exposed:
-            talk.note(_EXPOSED.format(host=listens))
+        for warning in warnings:
+            talk.note(warning)
         main(["--mode", "foreground", *flags.words])
     known = settings()
     endpoint = run(server.start_daemon(known, flags=flags, progress=talk.note))
-    show_plain({"url": endpoint.url, "started": endpoint.started}, output, _started(endpoint))
-    if exposed and endpoint.started:
-        talk.note(_EXPOSED.format(host=listens))
+    said = {"url": endpoint.tls_url or endpoint.url, "started": endpoint.started}
+    show_plain(said, output, _started(endpoint))
+    if not endpoint.started and flags.words:
+        warnings = [_RAN_BEFORE.format(flags=" ".join(flags.words))]
+    elif not endpoint.started:
+        warnings = []
+    for warning in warnings:
+        talk.note(warning)
     if endpoint.first_key is not None:
         talk.say(f"Admin key, shown once: {endpoint.first_key}\nIt is also in {known.paths.credentials}")
 
@@ -103,14 +120,28 @@ def stop(timeout: float) -> None:
     talk.say("Stopped the control plane." if stopped else "No control plane runs on this machine.")
 
 
+def _warnings(source: Source, flags: ServerFlags) -> list[str]:
+    """What a start with these flags puts at risk."""
+    certificate, key = (str(path) if path else None for path in (flags.tls_cert, flags.tls_key))
+    tls = TlsFiles.of(source, certificate, key)
+    host = source.get(v.SERVER_HOST, flags.host)
+    if tls is None:
+        return [] if ports.is_loopback(host) else [_EXPOSED.format(host=host)]
+    return [_OPEN_KEY.format(key=tls.key)] if tls.key_is_open else []
+
+
 def _started(endpoint: Endpoint) -> str:
-    return f"The control plane {'runs' if endpoint.started else 'already ran'} at {endpoint.url}"
+    runs = f"The control plane {'runs' if endpoint.started else 'already ran'} at"
+    if endpoint.tls_url:
+        return f"{runs} {endpoint.tls_url}\nCommands on this machine reach it at {endpoint.url}"
+    return f"{runs} {endpoint.url}"
 
 
 def _text(state: ServerState) -> str:
     return details(
         (
-            ("Address", state.url),
+            ("Address", state.tls_url or state.url),
+            ("On this machine", state.url if state.tls_url else None),
             ("Mode", state.mode),
             ("PID", state.pid),
             ("Version", state.version),

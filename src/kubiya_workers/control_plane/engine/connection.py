@@ -3,18 +3,17 @@ at once, with what to do, where the SDK alone would try for ever."""
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.converter import DataConverter
-from temporalio.service import RetryConfig, RPCError, RPCStatusCode, TLSConfig
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from kubiya_workers.client.temporal_proxy import tunnel
 from kubiya_workers.client.temporal_runtime import runtime
+from kubiya_workers.client.temporal_tls import plainly, tls_config
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unauthorized, Unavailable
 from kubiya_workers.settings.server import TemporalSettings
-from kubiya_workers.settings.source import BadSetting
 
 PROBE_LIMIT_S = 5.0
 # A caller waits for these: what takes longer is told to them, and tried again by the reconciler.
@@ -30,7 +29,7 @@ async def connect(settings: TemporalSettings, converter: DataConverter) -> Clien
         BadSetting: a certificate cannot be read.
     """
     assert settings.host is not None  # the embedded server's address is filled in by then
-    tls = _tls(settings)
+    tls = tls_config(settings, wanted=settings.tls)
     try:
         async with asyncio.timeout(PROBE_LIMIT_S):
             client = await Client.connect(
@@ -58,26 +57,6 @@ async def _probe(client: Client) -> None:
     await client.workflow_service.describe_namespace(request, timeout=timedelta(seconds=PROBE_LIMIT_S))
 
 
-def _tls(settings: TemporalSettings) -> TLSConfig | bool:
-    if not settings.tls:
-        return False
-    return TLSConfig(
-        server_root_ca_cert=_pem(settings.tls_ca),
-        domain=settings.tls_server_name,
-        client_cert=_pem(settings.tls_cert),
-        client_private_key=_pem(settings.tls_key),
-    )
-
-
-def _pem(path: str | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise BadSetting(f"the certificate file {path} cannot be read: {error.strerror}") from error
-
-
 def _refusal(settings: TemporalSettings, error: RPCError) -> Refusal:
     if error.status in _REFUSED:
         return Unauthorized(
@@ -96,7 +75,7 @@ def _of_native(settings: TemporalSettings, text: str) -> Refusal:
     for status in _REFUSED:
         if status.name in text.upper() or status.name.replace("_", "") in text.upper():
             return Unauthorized(f"Temporal at {settings.host} refuses the credentials", fix="check TEMPORAL_API_KEY")
-    return _unreachable(settings, _plain(text))
+    return _unreachable(settings, plainly(text))
 
 
 def _unreachable(settings: TemporalSettings, why: str) -> Unavailable:
@@ -105,18 +84,3 @@ def _unreachable(settings: TemporalSettings, why: str) -> Unavailable:
         f"Temporal at {settings.host} cannot be reached {tls} TLS: {why}",
         fix="check TEMPORAL_HOST (host:port) and TEMPORAL_TLS; unset TEMPORAL_HOST to use the embedded one",
     )
-
-
-_CAUSES = {
-    "ConnectionRefused": "the connection was refused",
-    "dns error": "the name is not known",
-    "UnknownIssuer": "its certificate is not from a trusted authority (TEMPORAL_TLS_CA)",
-    "NotValidForName": "its certificate bears another name (TEMPORAL_TLS_SERVER_NAME)",
-    "CertificateRequired": "it asks for a client certificate",
-    "InvalidContentType": "it does not speak TLS",
-    "invalid target URL": "this is not an address",
-}
-
-
-def _plain(text: str) -> str:
-    return next((plain for sign, plain in _CAUSES.items() if sign in text), text)

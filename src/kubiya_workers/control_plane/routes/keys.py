@@ -23,7 +23,7 @@ class BroughtKey(Wire):
 
 @router.get("")
 async def list_keys(plane: Plane, caller: Admin, page: Paged) -> Sequence[ListedKey]:
-    return await keys.list_(plane.database, skip=page.skip, limit=page.limit)
+    return await keys.list_(plane.database, plane.auth.uses, skip=page.skip, limit=page.limit)
 
 
 @router.post("", status_code=201)

@@ -11,7 +11,7 @@ from kubiya_workers.contracts.keys import Scope
 from kubiya_workers.contracts.queues import Queue, QueuePatch
 from kubiya_workers.contracts.wire import JsonObject
 from kubiya_workers.contracts.workers import Worker
-from kubiya_workers.control_plane.deps import Anyone, Client, Paged, Plane
+from kubiya_workers.control_plane.deps import Anyone, Client, Paged, Plane, reached_at
 from kubiya_workers.control_plane.services import queues
 
 router = APIRouter(prefix="/worker-queues", tags=["worker queues"])
@@ -59,7 +59,7 @@ async def get_metrics(plane: Plane, caller: Client, ref: str) -> JsonObject:
 
 @router.get("/{ref}/worker-command")
 async def get_worker_command(request: Request, plane: Plane, caller: Client, ref: str) -> JsonObject:
-    return queues.worker_command(await queues.get(plane.database, ref), str(request.base_url).rstrip("/"))
+    return queues.worker_command(await queues.get(plane.database, ref), reached_at(request))
 
 
 @router.get("/{ref}/executions")

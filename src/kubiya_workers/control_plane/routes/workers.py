@@ -17,7 +17,7 @@ from kubiya_workers.contracts.workers import (
     Wanted,
     Worker,
 )
-from kubiya_workers.control_plane.deps import Admin, Anyone, Client, ControlPlane, Paged, Plane, WorkerToken
+from kubiya_workers.control_plane.deps import Admin, Anyone, Client, ControlPlane, Paged, Plane, WorkerToken, reached_at
 from kubiya_workers.control_plane.services import crashes, models, workers
 from kubiya_workers.control_plane.services.enrolment import Enrolled
 
@@ -34,8 +34,9 @@ async def register(
     if asked.model:
         await models.check(plane.models, asked.model)
     enrolled = await workers.register(plane.database, caller, ref, asked)
-    # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere.
-    return _registered(plane, enrolled, str(request.base_url).rstrip("/"))
+    # The address by which this worker reached us is the one that works for it, whatever we are called elsewhere: it
+    # says which, since behind a proxy we may not see it.
+    return _registered(plane, enrolled, (asked.control_plane_url or reached_at(request)).rstrip("/"))
 
 
 @router.post("/worker-queues/{ref}/crashes", status_code=204)
@@ -92,6 +93,7 @@ def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered
         temporal_host=temporal.host,
         temporal_api_key=temporal.api_key,
         temporal_tls=temporal.tls,
+        temporal_tunnel=temporal.tunnel,
         control_plane_url=url,
         heartbeat_interval=enrolled.heartbeat_interval,
         litellm_api_url=url,

@@ -12,11 +12,13 @@ from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound, Unavail
 from kubiya_workers.contracts.ids import KeyId, new_id
 from kubiya_workers.contracts.keys import BudgetPeriod, CreatedKey, Key, ListedKey, NewKey, Scope
 from kubiya_workers.control_plane.auth import Auth, digest, new_key, shown_prefix
+from kubiya_workers.control_plane.key_uses import KeyUses
 from kubiya_workers.control_plane.store import keys as store
 from kubiya_workers.control_plane.store import queues as queue_store
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.settings.paths import Paths
 
+from . import workers
 from .usage import with_spending
 
 LOCAL = "local"
@@ -32,11 +34,11 @@ class FirstKeys:
     """The key of the server's environment is known and was revoked: it stays so."""
 
 
-async def list_(database: Database, *, skip: int, limit: int) -> Sequence[ListedKey]:
+async def list_(database: Database, uses: KeyUses, *, skip: int, limit: int) -> Sequence[ListedKey]:
     """Newest first; revoked ones too."""
     async with database.reading() as connection:
         found = await store.list_(connection, skip=skip, limit=limit)
-        return [await with_spending(connection, key) for key in found]
+        return [await with_spending(connection, uses.brought_up_to_date(key)) for key in found]
 
 
 async def create(database: Database, new: NewKey) -> CreatedKey:
@@ -83,7 +85,12 @@ async def enroll(database: Database, key: str, *, name: str = "enrolled") -> Key
 
 
 async def revoke(database: Database, auth: Auth, key_id: KeyId) -> None:
-    """Raises `NotFound`, or `Conflict` for the last admin key, without which nobody could make another."""
+    """End a key, and with it the workers that were registered with it.
+
+    Raises:
+        NotFound: no such key.
+        Conflict: it is the last admin key, without which nobody could make another.
+    """
     async with database.writing() as connection:
         key = await store.get(connection, key_id)
         if key is None:
@@ -91,8 +98,12 @@ async def revoke(database: Database, auth: Auth, key_id: KeyId) -> None:
         admins = await store.live_admins(connection)
         if [admin.id for admin in admins] == [key_id]:
             raise Conflict("this is the last admin key", fix="Make another admin key first.")
-        await store.revoke(connection, key_id, datetime.now(UTC))
+        now = datetime.now(UTC)
+        await store.revoke(connection, key_id, now)
+        gone = await workers.end_those_of(connection, key_id, now)
     auth.forget(key_id)
+    for worker_id in gone:
+        auth.forget_worker(worker_id)
 
 
 async def ensure_admin(database: Database, paths: Paths, accepted_key: str | None) -> FirstKeys:
@@ -105,6 +116,14 @@ async def ensure_admin(database: Database, paths: Paths, accepted_key: str | Non
     Raises:
         Unavailable: the credentials file cannot be written; then no key was made.
     """
+    try:
+        return await _ensure_admin(database, paths, accepted_key)
+    except Conflict:
+        # Another control plane starts at the same time and was first with the same key.
+        return await _ensure_admin(database, paths, accepted_key)
+
+
+async def _ensure_admin(database: Database, paths: Paths, accepted_key: str | None) -> FirstKeys:
     async with database.writing() as connection:
         brought = await _accept(connection, accepted_key, ENVIRONMENT) if accepted_key else None
         created = None

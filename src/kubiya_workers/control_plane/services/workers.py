@@ -58,6 +58,17 @@ async def register(database: Database, caller: Caller, queue_ref: str, asked: Re
     """
     if caller.worker_id is not None:
         raise Forbidden("a worker's own token cannot register workers", fix="Use the key that it was started with.")
+    try:
+        return await _register(database, caller, queue_ref, asked)
+    except _MadeMeanwhile:
+        return await _register(database, caller, queue_ref, asked)
+
+
+class _MadeMeanwhile(Exception):
+    """Another control plane was first to make the queue."""
+
+
+async def _register(database: Database, caller: Caller, queue_ref: str, asked: Registration) -> Enrolled:
     async with database.writing() as connection:
         queue = await _queue(connection, queue_ref, asked)
         _check_queue(caller, queue)
@@ -68,7 +79,7 @@ async def register(database: Database, caller: Caller, queue_ref: str, asked: Re
         await store.insert(connection, worker, heartbeat_interval=interval)
         if worker.hostname is not None:
             await store.end_loop(connection, queue.id, worker.hostname)
-        token = await _give_token(connection, worker)
+        token = await _give_token(connection, worker, caller.key_id)
     name = environment.name if environment else DEFAULT_ENVIRONMENT
     return Enrolled(worker=worker, token=token, queue=queue, environment_name=name, heartbeat_interval=interval)
 
@@ -143,6 +154,17 @@ async def disconnect(database: Database, auth: Auth, caller: Caller, worker_id: 
     auth.forget_worker(worker_id)
 
 
+async def end_those_of(connection: AsyncConnection, key_id: KeyId, now: datetime) -> Sequence[WorkerId]:
+    """The workers that were registered with a key are lost, since it was revoked; which they were."""
+    gone = await keys.live_workers_of(connection, key_id)
+    for worker_id in gone:
+        await keys.revoke_worker(connection, worker_id, now)
+        worker = await store.get(connection, worker_id)
+        if worker is not None:
+            await _end(connection, worker, WorkerStatus.LOST, now, "the key that it was registered with was revoked")
+    return gone
+
+
 async def mark_lost(
     database: Database, now: datetime, *, auth: Auth | None = None, steady: timedelta = timedelta.max
 ) -> list[WorkerId]:
@@ -209,7 +231,10 @@ async def _queue(connection: AsyncConnection, ref: str, asked: Registration) -> 
         owner = await environments.find(connection, asked.environment_name or DEFAULT_ENVIRONMENT)
         # Made for one execution, it goes with the worker that takes it.
         new = NewQueue(name=ref, ephemeral=asked.single_execution, single_execution_mode=asked.single_execution)
-        return await queues.add(connection, owner.id, new)
+        try:
+            return await queues.add(connection, owner.id, new)
+        except Conflict:
+            raise _MadeMeanwhile from None
     await queue_store.lock(connection, found.id)
     return found
 
@@ -247,7 +272,7 @@ def _worker(queue: Queue, asked: Registration) -> Worker:
     )
 
 
-async def _give_token(connection: AsyncConnection, worker: Worker) -> str:
+async def _give_token(connection: AsyncConnection, worker: Worker, registered_by: KeyId) -> str:
     token = credentials.new_key()
     key = Key(
         id=KeyId(new_id()),
@@ -257,6 +282,7 @@ async def _give_token(connection: AsyncConnection, worker: Worker) -> str:
         worker_id=worker.id,
         queue_id=worker.queue_id,
         created_at=worker.registered_at,
+        registered_by=registered_by,
     )
     await keys.insert(connection, key, credentials.digest(token))
     return token

@@ -1,6 +1,6 @@
 """The statements of API keys. The key itself never gets here: only its digest does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -58,6 +58,23 @@ async def revoke_worker(connection: AsyncConnection, worker_id: WorkerId, now: d
 
 async def _revoke(connection: AsyncConnection, which: sa.ColumnElement[Any], now: datetime) -> None:
     await connection.execute(sa.update(keys).where(which, keys.c.revoked_at.is_(None)).values(revoked_at=now))
+
+
+async def live_workers_of(connection: AsyncConnection, key_id: KeyId) -> Sequence[WorkerId]:
+    """Those that were registered with this key and still have a token."""
+    query = sa.select(keys.c.worker_id).where(keys.c.registered_by == key_id, keys.c.revoked_at.is_(None))
+    return [WorkerId(row[0]) for row in await connection.execute(query)]
+
+
+async def note_uses(connection: AsyncConnection, uses: Mapping[KeyId, datetime]) -> None:
+    """When keys were used; a later use, which another control plane has seen, stays."""
+    which = keys.c.id == sa.bindparam("used_key", type_=keys.c.id.type)
+    moment = sa.bindparam("used_at", type_=keys.c.last_used_at.type)
+    older = sa.or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < moment)
+    statement = sa.update(keys).where(which, older).values(last_used_at=moment)
+    # In one order, so that two control planes that write at once do not wait for each other in a circle.
+    rows = [{"used_key": used, "used_at": at} for used, at in sorted(uses.items())]
+    await connection.execute(statement, rows)
 
 
 async def delete_of_queue(connection: AsyncConnection, queue_id: QueueId) -> Sequence[KeyId]:

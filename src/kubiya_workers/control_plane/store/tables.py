@@ -117,6 +117,8 @@ keys = sa.Table(
     _moment("revoked_at", nullable=True),
     sa.Column("max_cost_usd", sa.Float(), nullable=True),
     sa.Column("budget_period", sa.String(8), nullable=True),
+    _moment("last_used_at", nullable=True),
+    sa.Column("registered_by", sa.String(64), nullable=True),
 )
 """`digest` is the SHA-256 of the key in hex; the key itself is nowhere."""
 

@@ -1,17 +1,17 @@
 """How a container of our images is, asked from within: status 0 while it may be given work, else 1 and why.
 
-A worker's health listens on a port that only its record names; a control plane on the one that it was given.
+A worker's health listens on a port that only its record names, and so does a control plane, to this machine, when it
+serves TLS.
 """
 
 import asyncio
 import sys
 
 from kubiya_workers.contracts.pool import UpkeepState
-from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import Source
 
-from .. import probe
+from .. import probe, state
 from ..upkeep import records
 
 _CONTROL_PLANE = "control-plane"
@@ -19,15 +19,17 @@ _CONTROL_PLANE = "control-plane"
 
 def main(words: list[str]) -> int:
     source = Source.of_process()
-    addresses = _control_plane(source) if words == [_CONTROL_PLANE] else _workers(Paths.of(source))
+    paths = Paths.of(source)
+    addresses = _control_plane(paths) if words == [_CONTROL_PLANE] else _workers(paths)
     if not addresses:
-        sys.stdout.write("no worker runs yet\n")
+        sys.stdout.write("nothing runs yet\n")
         return 1
     return max(asyncio.run(_ask(address)) for address in addresses)
 
 
-def _control_plane(source: Source) -> list[str]:
-    return [f"http://127.0.0.1:{source.get(v.SERVER_PORT)}"]
+def _control_plane(paths: Paths) -> list[str]:
+    running = state.read(paths)
+    return [running.url] if running else []
 
 
 def _workers(paths: Paths) -> list[str]:

@@ -21,8 +21,6 @@ IMAGE = f"kubiya-workers:{kubiya_workers.__version__}"
 HOME = "/home/kubiya/.kubiya"
 SETTINGS = "/run/kubiya/worker.env"
 AUTHORITIES = "/run/kubiya/authorities.pem"
-AUTHORITIES_VARIABLE = "SSL_CERT_FILE"
-"""OpenSSL's own: which certificate authorities are trusted, instead of the system's."""
 LABEL = "io.kubiya.worker"
 STOP_S = 45
 """Seconds between a container's SIGTERM and its SIGKILL: a worker needs 40 at most to hand back what it does."""
@@ -112,7 +110,7 @@ def files(spec: ContainerWorker) -> dict[str, bytes]:
         try:
             found[AUTHORITIES] = spec.authorities.read_bytes()
         except OSError as error:
-            raise BadSetting(f"{AUTHORITIES_VARIABLE}={str(spec.authorities)!r} cannot be read: {error}") from None
+            raise BadSetting(f"the authorities in {spec.authorities} cannot be read: {error.strerror}") from None
     return found
 
 
@@ -131,7 +129,7 @@ def settings_file(spec: ContainerWorker) -> str:
 
 def container(spec: ContainerWorker) -> dict[str, Any]:
     """The words for its creation, but for the host's part of it."""
-    trusted = {AUTHORITIES_VARIABLE: AUTHORITIES} if spec.authorities else {}
+    trusted = {v.SSL_CERT_FILE.name: AUTHORITIES} if spec.authorities else {}
     return {
         "image": spec.image,
         "name": spec.name,

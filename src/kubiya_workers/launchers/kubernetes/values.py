@@ -16,7 +16,7 @@ from kubiya_workers.settings.proxies import is_loopback
 from kubiya_workers.settings.quantities import show_size, size
 from kubiya_workers.settings.source import BadSetting, address, url
 
-from ..docker.spec import AUTHORITIES_VARIABLE, FOR_WORKERS, IMAGE, STOP_S
+from ..docker.spec import FOR_WORKERS, IMAGE, STOP_S
 
 Q = TypeVar("Q")
 
@@ -246,7 +246,7 @@ def _worded(message: str, place: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def read_authorities(file: str) -> str | None:
+def read_authorities(file: str | None) -> str | None:
     """The content of a file of certificate authorities; None where none is named.
 
     Raises:
@@ -255,7 +255,7 @@ def read_authorities(file: str) -> str | None:
     try:
         return Path(file).read_text(encoding="utf-8") if file else None
     except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"{AUTHORITIES_VARIABLE}={file!r} cannot be read: {error}") from None
+        raise BadSetting(f"the authorities in {file} cannot be read: {error}") from None
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -28,7 +28,6 @@ from ..upkeep.rotation import LogLimits, RotatingLog
 from ..worker_process import WorkerProcess
 from .port import Ending, Order, passed
 
-TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 _LOG = LogLimits(max_size=16 * 1024**2, max_backups=1)
 _STOP_S = 3.0
 
@@ -118,8 +117,7 @@ class Processes:
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """What a worker on demand has of the control plane's environment."""
-    trust = {name: environ[name] for name in TRUST if environ.get(name)}
-    return harmless(environ) | trust | passed(environ) | {v.HOME.name: environ.get(v.HOME.name, "")}
+    return harmless(environ) | passed(environ) | {v.HOME.name: environ.get(v.HOME.name, "")}
 
 
 def _tell_of_gap(count: int, reason: str) -> None:

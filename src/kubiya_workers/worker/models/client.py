@@ -10,6 +10,7 @@ from typing import Self
 import httpx
 from pydantic_core import from_json, to_json
 
+from kubiya_workers.client.trust import distrust, verify
 from kubiya_workers.contracts.activities import ModelCall, ModelReply
 from kubiya_workers.contracts.models import listed_names
 
@@ -43,6 +44,7 @@ class ModelClient:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30),
             # Silence is bounded by `_exchange`, which tells the first byte from the next; here only the connect.
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
+            verify=verify(base),
             # A proxy of the environment is for the world outside: never for a gateway on this machine.
             mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
         )
@@ -154,7 +156,7 @@ def _failures_named(url: str) -> Generator[None]:
     except TimeoutError:
         raise UpstreamError("the model went silent: nothing came from it within the time limit") from None
     except httpx.ConnectError as error:
-        raise UpstreamError(f"the LLM gateway at {url} cannot be reached: {error}") from error
+        raise _not_connected(url, error) from error
     except httpx.TimeoutException as error:
         raise UpstreamError(f"the LLM gateway at {url} does not answer") from error
     except httpx.RemoteProtocolError as error:
@@ -163,3 +165,10 @@ def _failures_named(url: str) -> Generator[None]:
         raise UpstreamError(f"the model call failed on the network: {error or type(error).__name__}") from error
     except httpx.InvalidURL as error:
         raise UpstreamError(f"the LLM gateway's address {url!r} is not valid: {error}", retryable=False) from error
+
+
+def _not_connected(url: str, error: httpx.ConnectError) -> UpstreamError:
+    what = f"the LLM gateway at {url} cannot be reached"
+    if (distrusted := distrust(error)) is not None:  # no later attempt would find another certificate
+        return UpstreamError(f"{what}: {distrusted.reason}. {distrusted.fix}", retryable=False)
+    return UpstreamError(f"{what}: {error}")

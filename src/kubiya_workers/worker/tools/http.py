@@ -5,18 +5,18 @@ Proxies of the worker's environment are not used: they would be asked for what i
 """
 
 import asyncio
-import functools
 import json
 import re
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import httpx
 
 from kubiya_workers.agent.skill_limits import HttpLimits
+from kubiya_workers.client.trust import distrust, verify
 from kubiya_workers.contracts.tools import ToolStatus
+from kubiya_workers.settings.source import BadSetting
 
 from .addresses import Reach
 from .call import Call, Denied, Outcome, ToolFault
@@ -61,7 +61,10 @@ async def http_request(call: Call) -> Outcome:
         error = f"timed out after {call.spec.timeout_s:g} s"
         return Outcome(f"{request.url.host} {error}.", {"timed_out": True}, ToolStatus.FAILED, error)
     except httpx.HTTPError as error:
-        raise ToolFault(f"{request.url.host} could not be reached: {error or type(error).__name__}.") from None
+        reason = refused.reason if (refused := distrust(error)) else error or type(error).__name__
+        raise ToolFault(f"{request.url.host} could not be reached: {reason}.") from None
+    except BadSetting as error:
+        raise ToolFault(f"{request.url.host} could not be reached: {error}.") from None
     return _outcome(request, answer, call.spec.output_limit)
 
 
@@ -154,12 +157,11 @@ async def _send(request: _Request, addresses: list[str], most: int) -> _Answer:
 
 async def _send_to(address: str, request: _Request, most: int) -> _Answer:
     url = request.url
-    secure = url.scheme == "https"
     headers = {"user-agent": "kubiya", "accept": "*/*", "accept-encoding": "identity"} | dict(request.headers)
     headers["host"] = url.netloc.decode("ascii")
     async with (
         httpx.AsyncClient(
-            trust_env=False, verify=_tls() if secure else False, timeout=httpx.Timeout(None, connect=_CONNECT_S)
+            trust_env=False, verify=verify(str(url)), timeout=httpx.Timeout(None, connect=_CONNECT_S)
         ) as client,
         client.stream(
             request.method,
@@ -171,12 +173,6 @@ async def _send_to(address: str, request: _Request, most: int) -> _Answer:
     ):
         body, truncated = await _body(response, most)
         return _Answer(response.status_code, response.reason_phrase, response.headers, body, truncated)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Made once: it reads some hundred certificates."""
-    return httpx.create_ssl_context()
 
 
 async def _body(response: httpx.Response, most: int) -> tuple[bytes, bool]:

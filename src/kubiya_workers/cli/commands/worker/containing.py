@@ -13,7 +13,6 @@ from kubiya_workers.contracts.pool import ContainerRef, Record
 from kubiya_workers.launchers import server
 from kubiya_workers.launchers.docker import images, kept, tether
 from kubiya_workers.launchers.docker.spec import (
-    AUTHORITIES_VARIABLE,
     STOP_S,
     ContainerWorker,
     Pull,
@@ -25,6 +24,7 @@ from kubiya_workers.launchers.upkeep import daemon
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
+from kubiya_workers.settings.trust import Trust
 
 from ... import talk
 from ...bar import bar
@@ -157,7 +157,7 @@ def _spec(wish: "Wish", asked: Asked, url: str, key: str) -> ContainerWorker:
         memory=source.get(v.MEMORY_LIMIT),
         cpus=source.get(v.CPU_LIMIT),
         volumes=asked.volumes,
-        authorities=Path(trusted) if (trusted := source.environ.get(AUTHORITIES_VARIABLE, "").strip()) else None,
+        authorities=Path(trusted) if (trusted := Trust.of(source).file) else None,
     )
 
 

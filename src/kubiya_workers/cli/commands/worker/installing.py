@@ -13,6 +13,7 @@ from kubiya_workers.launchers.kubernetes import remembered
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.client import ClientSettings
 from kubiya_workers.settings.source import Source
+from kubiya_workers.settings.trust import Trust
 
 from ... import talk
 from ...connect import reach, settings
@@ -162,7 +163,6 @@ def _settings(source: Source) -> tuple[dict[str, str], dict[str, str]]:
 
 def _layers(known: ClientSettings, queue: str, source: Source, said: Mapping[str, Any]) -> dict[str, Any]:
     """What flags and environment say, by the names of a values file; None where they say nothing."""
-    from kubiya_workers.launchers.docker.spec import AUTHORITIES_VARIABLE
     from kubiya_workers.launchers.kubernetes.values import Limits, Resources, read_authorities
 
     cpu, memory = said["cpu"], said["memory"]
@@ -186,7 +186,7 @@ def _layers(known: ClientSettings, queue: str, source: Source, said: Mapping[str
         },
         "monitoring": {"enabled": said["monitoring"]},
         "secret": {"name": said["secret"]},
-        "authorities": read_authorities(source.text_of(AUTHORITIES_VARIABLE)),
+        "authorities": read_authorities(Trust.of(source).file),
         "serviceAccountName": said["service_account"],
         "nodeSelector": pairs(said["node_selector"], "--node-selector") or None,
         "tolerations": said["tolerations"] or None,
