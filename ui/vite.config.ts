@@ -8,6 +8,8 @@ const passed = { target, headers: { origin: target }, changeOrigin: true };
 
 export default defineConfig({
   plugins: [react()],
+  // Who serves the document says where it is: a machine's at the root, a control plane's below /ui.
+  base: "./",
   build: {
     outDir: "../src/kubiya_workers/console/static",
     emptyOutDir: true,

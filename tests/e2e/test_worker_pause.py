@@ -102,6 +102,33 @@ def test_pausing_one_that_does_not_run_says_so(running: Machine) -> None:
     fine(running, "worker", "resume", "--queue=nobody")
 
 
+def known(machine: Machine) -> Any:
+    """The queue's worker, in its line of the list."""
+    rows: Any = machine.json("worker", "list")
+    return rows[0]
+
+
+def test_one_that_is_named_by_its_id_hears_wherever_it_is(running: Machine) -> None:
+    worker = known(running)["worker_id"]
+    assert "has heard that it is to pause" in fine(running, "worker", "pause", worker, "--note=from afar", "--for=1h")
+    until(lambda: seen(running)["report"]["pause"], "it is paused")
+    assert seen(running)["pause"]["note"] == "from afar" and seen(running)["pause"]["until"]
+    again = running.run("worker", "pause", worker)
+    assert again.returncode == 4 and "cannot be asked to pause now" in again.stderr
+    fine(running, "worker", "resume", worker)
+    until(lambda: seen(running)["report"]["taking"], "it takes work again")
+    fine(running, "worker", "restart", worker)
+    until(lambda: known(running)["worker_id"] not in (None, worker), "another runs in its place")
+    assert known(running)["restarts"] == 1
+    gone = running.run("worker", "drain", worker)
+    assert gone.returncode == 4 and "it hears nothing any more" in gone.stderr
+    fine(running, "worker", "drain", known(running)["worker_id"])
+    until(lambda: known(running)["state"] == "stopped", "it has ended, and is not started again")
+    both = running.run("worker", "pause", worker, QUEUE)
+    assert both.returncode == 2 and "not both" in both.stderr
+    fine(running, "worker", "start", QUEUE, "-d")
+
+
 def test_a_run_is_cancelled_while_a_paused_worker_finishes_its_call(running: Machine) -> None:
     prompt = "Run `echo begun >> c; sleep 63`"
     with running.spawn("exec", "--queue", "q", "--yes", prompt) as run:

@@ -17,6 +17,7 @@ ENVIRONMENT = ("settings/",)
 # Process entries, task, activity and HTTP edges: where whatever happens must become something that is said.
 CATCHES_EVERYTHING = {
     "cli/exit.py",
+    "cli/fleet.py",
     "cli/serve.py",
     "control_plane/events/commit.py",
     "control_plane/events/log.py",

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 
 from .browser import chromium
-from .stack import QUEUE, Stack, stack
+from .stack import FAR, QUEUE, Fleet, Stack, fleet
 
 THEMES = ("light", "dark")
 OURS = [str(Path(__file__).parents[2]), "/home/me/kubiya-workers"]
@@ -24,10 +24,12 @@ SIZE = {"width": 1360, "height": 860}
 def main() -> None:
     target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as root, stack(Path(root)) as made, chromium() as browser:
-        runs = busy(made)
+    with tempfile.TemporaryDirectory() as root, fleet(Path(root)) as here, chromium() as browser:
+        runs = busy(here.made)
+        here.made.submit("Count slowly on another machine.", worker_queue_id=FAR)
         for theme in THEMES:
-            take(browser, made, target, theme, runs)
+            take(browser, here.made, target, theme, runs)
+            take_fleet(browser, here, target, theme)
 
 
 def busy(made: Stack) -> dict[str, str]:
@@ -73,6 +75,22 @@ def take(browser: Browser, made: Stack, target: Path, theme: str, runs: dict[str
         settled(page, made.origin + path)
         page.evaluate(RENAMED, [[str(made.machine.home), "/home/me"], [str(made.machine.root), "/home/me"], OURS])
         page.screenshot(path=target / f"{title}-{theme}.png")
+    context.close()
+
+
+def take_fleet(browser: Browser, here: Fleet, target: Path, theme: str) -> None:
+    """What a control plane itself serves."""
+    context = browser.new_context(viewport=SIZE, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{here.origin}/")
+    page.get_by_role("button", name="Sign in").wait_for()
+    page.screenshot(path=target / f"fleet-sign-in-{theme}.png")
+    page.goto(here.address())
+    worker = here.worker()["id"]
+    for title, path in {"": "/", "-workers": "/workers", "-worker": f"/workers/{worker}"}.items():
+        settled(page, here.origin + path)
+        page.evaluate(RENAMED, [[str(here.south.root), "/home/me"], [str(here.made.machine.root), "/home/me"], OURS])
+        page.screenshot(path=target / f"fleet{title}-{theme}.png")
     context.close()
 
 

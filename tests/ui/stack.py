@@ -90,12 +90,12 @@ class Stack:
 
 
 @contextmanager
-def stack(root: Path) -> Iterator[Stack]:
+def stack(root: Path, **environ: str) -> Iterator[Stack]:
     """Started by the commands that a person would use; nothing of it is left."""
     with ScriptedModel(SCRIPT) as model:
         access = {"KUBIYA_LLM_BASE_URL": model.url, "KUBIYA_LLM_API_KEY": "none", "KUBIYA_LLM_MODEL": "scripted"}
         # Its server may be started again, and has to be where it was.
-        machine = Machine(root, {**ON, **access, **ports_of_its_own()})
+        machine = Machine(root, {**ON, **access, **ports_of_its_own(), **environ})
         try:
             started = machine.run("worker", "start", f"--queue-id={QUEUE}", "--type=local", "-d")
             assert started.returncode == 0, started.stderr
@@ -110,3 +110,56 @@ def stack(root: Path) -> Iterator[Stack]:
             machine.assert_nothing_left()
         finally:
             machine.kill_everything()
+
+
+FAR = "far"
+
+
+@dataclass
+class Fleet:
+    """A control plane with a worker beside it, on the host `north`, and another on the host `south`."""
+
+    made: Stack
+    south: Machine
+
+    @property
+    def origin(self) -> str:
+        """Where the control plane's own pages are."""
+        state: Any = self.made.machine.json("server", "status")
+        return f"{state['url']}/ui"
+
+    def address(self) -> str:
+        """One that lets a browser in, once."""
+        opened: Any = self.made.machine.json("ui", "--fleet", "--no-open")
+        return str(opened["open"])
+
+    def key(self, scope: str) -> dict[str, str]:
+        """A fresh one: its `id`, and the `key` itself."""
+        made: Any = self.made.call("POST", "/keys", json={"name": f"{scope} key", "scope": scope})
+        return made
+
+    def worker(self, queue: str = FAR) -> dict[str, Any]:
+        """The queue's worker, as the control plane knows it."""
+        return self.made.call("GET", f"/worker-queues/{queue}/workers", params={"live": True})[0]
+
+
+@contextmanager
+def fleet(root: Path) -> Iterator[Fleet]:
+    """Two machines, each with a home of its own; nothing of them is left."""
+    with stack(root / "north", WORKER_HOSTNAME="north") as made:
+        # It hears within a second what is asked of it.
+        made.call("POST", "/environments/default/worker-queues", json={"name": FAR, "heartbeat_interval": 1})
+        state: Any = made.machine.json("server", "status")
+        access = {"CONTROL_PLANE_URL": state["url"], "KUBIYA_API_KEY": made.call("POST", "/keys", json=_WORKERS)["key"]}
+        south = Machine(root / "south", {**access, "WORKER_HOSTNAME": "south"})
+        try:
+            started = south.run("worker", "start", f"--queue-id={FAR}", "--type=local", "-d")
+            assert started.returncode == 0, started.stderr
+            yield Fleet(made, south)
+            assert south.run("worker", "stop", f"--queue-id={FAR}").returncode == 0
+            south.assert_nothing_left()
+        finally:
+            south.kill_everything()
+
+
+_WORKERS = {"name": "south", "scope": "worker"}

@@ -1,24 +1,21 @@
 """A page of another origin, in the browser that was let in: it can neither read nor act, on any route."""
 
 import contextlib
-import functools
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext
 
 from kubiya_workers.launchers.console import opener
 from kubiya_workers.settings.paths import Paths
 from tests.e2e.machine import Machine
 
 from .conftest import REBOUND
+from .elsewhere import TRIES, answers_of, site
 
 READS = (
     "/console/api/session",
@@ -42,71 +39,6 @@ CHANGES = (
     ("POST", "/api/v1/agents/default/execute"),
     ("DELETE", "/api/v1/agents/default"),
 )
-TRIES = """async ([base, reads, changes]) => {
-  const outcome = {};
-  const note = async (name, attempt) => {
-    try { outcome[name] = await attempt(); } catch (error) { outcome[name] = 'failed'; }
-  };
-  for (const path of reads) {
-    for (const mode of ['cors', 'no-cors']) {
-      await note(`${mode} GET ${path}`, async () => {
-        const answer = await fetch(base + path, {mode, credentials: 'include'});
-        return `${answer.type} ${answer.status} ${await answer.text()}`;
-      });
-    }
-  }
-  for (const [method, path] of changes) {
-    await note(`cors ${method} ${path}`, async () => {
-      const headers = {'Content-Type': 'application/json', 'X-Kubiya-CSRF': 'guess'};
-      const answer = await fetch(base + path, {method, credentials: 'include', headers, body: '{}'});
-      return `${answer.type} ${answer.status} ${await answer.text()}`;
-    });
-    if (method === 'POST') {
-      await note(`no-cors ${method} ${path}`, async () => {
-        const answer = await fetch(base + path, {method, mode: 'no-cors', credentials: 'include', body: '{}'});
-        return `${answer.type} ${answer.status} ${await answer.text()}`;
-      });
-    }
-  }
-  await note('websocket', () => new Promise((resolve) => {
-    const socket = new WebSocket(base.replace('http', 'ws') + '/console/api/live');
-    socket.onopen = () => resolve('open');
-    socket.onerror = () => resolve('failed');
-  }));
-  await note('events', () => new Promise((resolve) => {
-    const source = new EventSource(base + '/console/api/live', {withCredentials: true});
-    source.onmessage = () => resolve('message');
-    source.addEventListener('live', () => resolve('live'));
-    source.onerror = () => { source.close(); resolve('failed'); };
-  }));
-  await note('script', () => new Promise((resolve) => {
-    const script = document.createElement('script');
-    script.src = base + '/console/api/session';
-    script.onload = () => resolve('loaded');
-    script.onerror = () => resolve('failed');
-    document.head.append(script);
-  }));
-  return outcome;
-}"""
-
-
-@contextmanager
-def _site(directory: Path) -> Iterator[int]:
-    """Somebody else's web server; its port."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=directory))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
@@ -142,7 +74,7 @@ def test_it_can_neither_read_nor_act(
 ) -> None:
     """Another port of the same machine is the same site: its pages have the cookie sent along."""
     (pages / "index.html").write_text("<!doctype html><title>elsewhere</title>")
-    with _site(pages) as port:
+    with site(pages) as port:
         page = context.new_page()
         page.goto(f"http://{host}:{port}/")
         for target in (base, base.replace("127.0.0.1", "localhost")):
@@ -160,9 +92,9 @@ def test_a_form_of_its_is_refused(context: BrowserContext, machine: Machine, pag
             continue
         form = f"<form method=post enctype=text/plain action='{base}{path}'><input name='{{}}' value='1'></form>"
         (pages / "form.html").write_text(f"<!doctype html>{form}<script>document.forms[0].submit()</script>")
-        with _site(pages) as port:
+        with site(pages) as port:
             page = context.new_page()
-            answers = _answers(page, base)
+            answers = answers_of(page, base)
             page.goto(f"http://127.0.0.1:{port}/form.html")
             page.wait_for_url(f"{base}{path}")
             assert answers == [403], path
@@ -172,7 +104,7 @@ def test_a_form_of_its_is_refused(context: BrowserContext, machine: Machine, pag
 
 def test_it_cannot_frame_a_page(context: BrowserContext, pages: Path, base: str) -> None:
     (pages / "frame.html").write_text(f"<!doctype html><iframe src='{base}/'></iframe>")
-    with _site(pages) as port:
+    with site(pages) as port:
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{port}/frame.html", wait_until="load")
         frame = page.frames[1]
@@ -195,10 +127,10 @@ def test_a_name_that_was_bent_to_this_machine_is_refused(context: BrowserContext
 
 def test_a_link_of_its_shows_a_page_but_its_token_is_nobodys(context: BrowserContext, pages: Path, base: str) -> None:
     (pages / "link.html").write_text(f"<!doctype html><a href='{base}/?token=1.guess.2'>here</a>")
-    with _site(pages) as port:
+    with site(pages) as port:
         page = context.browser.new_context().new_page() if context.browser else context.new_page()
         page.goto(f"http://127.0.0.1:{port}/link.html")
-        answers = _answers(page, base)
+        answers = answers_of(page, base)
         page.click("a")
         page.wait_for_url(f"{base}/**")
         assert answers[0] == 401
@@ -216,9 +148,3 @@ def test_the_page_that_a_browser_is_started_with_lets_it_in(
         page.wait_for_url(f"{base}/")
         asked = "fetch('/console/api/session').then(answer => answer.status)"
         assert page.evaluate(asked) == 200
-
-
-def _answers(page: Page, base: str) -> list[int]:
-    found: list[int] = []
-    page.on("response", lambda answer: found.append(answer.status) if answer.url.startswith(base) else None)
-    return found

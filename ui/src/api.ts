@@ -1,6 +1,7 @@
 // Requests to the origin of this page: `/api/v1` is the control plane's API, `/console/api` the machine's own.
 
 import type { ConsoleSession } from "./contracts";
+import { BASE, IS_FLEET } from "./place";
 
 export class Problem extends Error {
   constructor(
@@ -24,6 +25,11 @@ export async function openSession(): Promise<ConsoleSession> {
   const session = await get<ConsoleSession>("/console/api/session");
   csrf = session.csrf;
   return session;
+}
+
+/** Exchange a key for a session, which the browser keeps where no script sees it. */
+export function signIn(key: string): Promise<void> {
+  return post("/console/api/sign-in", { key });
 }
 
 export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
@@ -55,7 +61,7 @@ async function answered(method: string, path: string, body?: unknown, signal?: A
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer: Response;
   try {
-    answer = await fetch(path, {
+    answer = await fetch(BASE + path, {
       method,
       headers,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -63,7 +69,8 @@ async function answered(method: string, path: string, body?: unknown, signal?: A
     });
   } catch (error) {
     if (error instanceof DOMException) throw error;
-    throw new Problem(0, "The web interface does not answer.", "Is a worker of this machine running? kubiya worker list");
+    const fix = IS_FLEET ? "Does it run? kubiya server status" : "Is a worker of this machine running? kubiya worker list";
+    throw new Problem(0, `The ${IS_FLEET ? "control plane" : "web interface"} does not answer.`, fix);
   }
   if (!answer.ok) throw await problemOf(answer);
   return answer;

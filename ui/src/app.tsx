@@ -1,9 +1,11 @@
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, type ReactNode } from "react";
 import { Route, Routes } from "react-router";
 
-import { Problem } from "./api";
-import { Provider } from "./context";
+import { Provider, type Refusal } from "./context";
+import OfOneMachine from "./pages/of_one_machine";
+import { SignIn } from "./pages/sign_in";
 import { Empty } from "./parts/basics";
+import { IS_FLEET } from "./place";
 import { Shell } from "./shell";
 
 const Overview = lazy(() => import("./pages/overview"));
@@ -21,7 +23,7 @@ const Logs = lazy(() => import("./pages/logs"));
 
 export function App() {
   return (
-    <Provider refused={(problem) => <Refused problem={problem} />}>
+    <Provider refused={(refusal) => <Refused {...refusal} />}>
       <Shell>
         <Suspense fallback={<p className="quiet pad">Loading…</p>}>
           <Routes>
@@ -32,12 +34,12 @@ export function App() {
             <Route path="/playground/:id" element={<Playground />} />
             <Route path="/executions" element={<Executions />} />
             <Route path="/executions/:id" element={<Execution />} />
-            <Route path="/proxy" element={<Proxy />} />
+            <Route path="/proxy" element={here("LLM Proxy", <Proxy />)} />
             <Route path="/models" element={<Models />} />
-            <Route path="/environment" element={<Environment />} />
-            <Route path="/doctor" element={<Doctor />} />
+            <Route path="/environment" element={here("Environment", <Environment />)} />
+            <Route path="/doctor" element={here("Doctor", <Doctor />)} />
             <Route path="/control-plane" element={<ControlPlane />} />
-            <Route path="/logs" element={<Logs />} />
+            <Route path="/logs" element={here("Logs", <Logs />)} />
             <Route path="*" element={<Empty title="There is no such page">Its address may have changed.</Empty>} />
           </Routes>
         </Suspense>
@@ -46,16 +48,27 @@ export function App() {
   );
 }
 
-function Refused({ problem }: { problem: Problem }) {
+/** A page that tells of one machine. */
+function here(title: string, page: ReactNode): ReactNode {
+  return IS_FLEET ? <OfOneMachine title={title} /> : page;
+}
+
+function Refused({ problem, was, again }: Refusal) {
+  if (IS_FLEET && problem.status === 401) return <SignIn done={again} was={was} />;
   const isStranger = problem.status === 401 || problem.status === 403;
   return (
     <main className="refused">
-      <h1>{isStranger ? "This page does not know you yet" : "The web interface does not answer"}</h1>
+      <h1>{isStranger ? "This page does not know you yet" : `The ${IS_FLEET ? "control plane" : "web interface"} does not answer`}</h1>
       {isStranger ? (
         <>
+          <p>{problem.message}</p>
           <p>It shows and does what only the owner of these workers may. To sign in, run this on their machine:</p>
-          <pre>kubiya ui</pre>
-          <p>Or open the address that <code>kubiya worker start</code> printed: it is good for one time.</p>
+          <pre>{IS_FLEET ? "kubiya ui --fleet" : "kubiya ui"}</pre>
+          {!IS_FLEET && (
+            <p>
+              Or open the address that <code>kubiya worker start</code> printed: it is good for one time.
+            </p>
+          )}
         </>
       ) : (
         <p>

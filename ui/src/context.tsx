@@ -1,6 +1,6 @@
 // What every page knows: the session, and the live snapshot of the machine.
 
-import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
+import { createContext, useCallback, useContext, useEffect, useState, type ReactNode } from "react";
 
 import { openSession, Problem } from "./api";
 import type { ConsoleSession, Live } from "./contracts";
@@ -31,19 +31,29 @@ export function useNow(everyMs = 1000): number {
   return now;
 }
 
-export function Provider({ children, refused }: { children: ReactNode; refused: (problem: Problem) => ReactNode }) {
+/** Why nothing is shown. `was` is whether this browser was let in before, `again` asks again. */
+export interface Refusal {
+  readonly problem: Problem;
+  readonly was: boolean;
+  readonly again: () => void;
+}
+
+export function Provider({ children, refused }: { children: ReactNode; refused: (refusal: Refusal) => ReactNode }) {
+  const [was, setWas] = useState(false);
   const [session, setSession] = useState<ConsoleSession | Problem | null>(null);
   const [live, setLive] = useState<Live | null>(null);
   const [isHeard, setHeard] = useState(true);
-  useEffect(() => {
+  const open = useCallback(() => {
     openSession().then(setSession, (error: unknown) => {
       setSession(error instanceof Problem ? error : new Problem(0, String(error), null));
     });
   }, []);
+  useEffect(open, [open]);
   const opened = session !== null && !(session instanceof Problem);
   useEffect(() => (opened ? follow(setLive, setHeard, setSession) : undefined), [opened]);
+  useEffect(() => setWas((before) => before || opened), [opened]);
   if (session === null) return null;
-  if (session instanceof Problem) return refused(session);
+  if (session instanceof Problem) return refused({ problem: session, was, again: open });
   return <Context.Provider value={{ session, live, isHeard }}>{children}</Context.Provider>;
 }
 

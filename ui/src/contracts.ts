@@ -81,6 +81,11 @@ export interface ApprovalResolved {
   reason: string | null;
 }
 
+export interface AskedOf {
+  note: string | null;
+  until: string | null;
+}
+
 export interface AssistantMessage {
   role: "assistant";
   content: string;
@@ -285,6 +290,17 @@ export interface GapDetected {
   timestamp: string;
 }
 
+export interface Guest {
+  key_name: string;
+  key_scope: Scope;
+  until: string;
+}
+
+export interface Heard {
+  id: string;
+  refused: string | null;
+}
+
 export interface Heartbeat {
   status: WorkerStatus;
   tasks_processed: number;
@@ -292,6 +308,7 @@ export interface Heartbeat {
   worker_metadata: { readonly [name: string]: unknown };
   system_info: { readonly [name: string]: unknown } | null;
   logs: readonly string[];
+  heard: Heard | null;
 }
 
 export interface HistoryComplete {
@@ -531,6 +548,7 @@ export interface PoolWorker {
   record: Record | null;
   report: WorkerReport | null;
   pause: Pause | null;
+  remote: Worker | null;
   actions: readonly Action[];
   log: string | null;
 }
@@ -727,6 +745,8 @@ export interface RunState {
   elapsed_s: number;
 }
 
+export type Scope = "admin" | "client" | "read" | "worker";
+
 export interface Seen {
   queue: string;
   running: boolean;
@@ -745,6 +765,10 @@ export interface SessionMessage {
   message_id: string;
   timestamp: string;
   tool_calls: readonly ToolCall[];
+}
+
+export interface SignIn {
+  key: string;
 }
 
 export interface Slots {
@@ -899,7 +923,22 @@ export interface UserMessage {
   content: string;
 }
 
+export interface Wanted {
+  wish: Wish;
+}
+
 export interface Wire {
+}
+
+export interface Wish {
+  id: string;
+  action: Action;
+  note: string | null;
+  until: string | null;
+  asked_by: string;
+  asked_at: string;
+  heard_at: string | null;
+  refused: string | null;
 }
 
 export interface Worker {
@@ -919,6 +958,7 @@ export interface Worker {
   last_heartbeat: string;
   disconnected_at: string | null;
   disconnect_reason: string | null;
+  wish: Wish | null;
 }
 
 export interface WorkerReport {
@@ -968,6 +1008,7 @@ export interface ConsoleSession {
   hostname: string;
   home: string | null;
   control_plane_url: string;
+  guest: Guest | null;
 }
 
 export interface ExecutionsSession {

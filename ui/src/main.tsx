@@ -2,6 +2,7 @@ import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 
 import { App } from "./app";
+import { BASE } from "./place";
 import { applyTheme } from "./theme";
 import "./styles.css";
 
@@ -9,7 +10,7 @@ applyTheme();
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
-    <BrowserRouter>
+    <BrowserRouter basename={BASE}>
       <App />
     </BrowserRouter>,
   );

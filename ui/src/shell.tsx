@@ -3,8 +3,11 @@
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { NavLink, useLocation, useNavigate } from "react-router";
 
+import { post } from "./api";
 import { useNow, useWorld } from "./context";
-import { isTyping, PAGES } from "./keys";
+import { isTyping, nameOf, PAGES } from "./keys";
+import { useMay } from "./may";
+import { IS_FLEET } from "./place";
 import { changeTheme, theme } from "./theme";
 import { since } from "./words";
 
@@ -19,8 +22,7 @@ export function Shell({ children }: { children: ReactNode }) {
   useKeyboard(() => setHelp((before) => !before));
   useEffect(() => {
     setMenu(false);
-    const page = PAGES.findLast((one) => location.pathname === one.path || location.pathname.startsWith(`${one.path}/`));
-    document.title = `${page?.name ?? "Overview"} · Kubiya workers`;
+    document.title = `${nameOf(location.pathname)} · Kubiya workers`;
   }, [location.pathname]);
   return (
     <div className="shell">
@@ -32,7 +34,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <span className="mark" aria-hidden="true" />
           <span>
             Kubiya
-            <small>{session.scope === "pool" ? session.hostname : "all workers"}</small>
+            <small>{IS_FLEET ? "all workers" : session.hostname}</small>
           </span>
           <button className="menu small" aria-expanded={menu} onClick={() => setMenu(!menu)}>
             Menu
@@ -50,6 +52,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </ul>
         <div className="nav-foot">
           <Connected />
+          {session.guest && <Guest name={session.guest.key_name} scope={session.guest.key_scope} />}
           <div className="row">
             <button className="small" onClick={() => setShade(changeTheme())} title="Light, dark, or as the system says">
               {shade === "system" ? "Auto" : shade === "dark" ? "Dark" : "Light"}
@@ -72,6 +75,23 @@ export function Shell({ children }: { children: ReactNode }) {
   );
 }
 
+/** Whose key the browser was let in with. */
+function Guest({ name, scope }: { name: string; scope: string }) {
+  const leave = () => {
+    void post("/console/api/sign-out").finally(() => location.reload());
+  };
+  return (
+    <div className="guest">
+      <span className="clip" title={`Signed in with the key ${name}, scope ${scope}`}>
+        {name} <span className="quiet">{scope}</span>
+      </span>
+      <button className="small" onClick={leave}>
+        Sign out
+      </button>
+    </div>
+  );
+}
+
 function Connected() {
   const { live, isHeard } = useWorld();
   const state = !isHeard ? "lost" : (live?.connection.state ?? "connecting");
@@ -79,7 +99,7 @@ function Connected() {
   return (
     <NavLink to="/control-plane" className={`connected ${state}`}>
       <span className="dot" aria-hidden="true" />
-      {isHeard ? words[state] : "No web interface"}
+      {isHeard || IS_FLEET ? words[state] : "No web interface"}
     </NavLink>
   );
 }
@@ -87,19 +107,22 @@ function Connected() {
 /** What is wrong, in one sentence each. */
 function Banner() {
   const { live, isHeard } = useWorld();
+  const may = useMay("run");
   const now = useNow();
   const away = live?.connection.state === "lost" ? live.connection : null;
   return (
     <div role="status" aria-live="polite">
+      {may !== null && <p className="banner">{may} Nothing can be run or changed from here.</p>}
       {!isHeard && (
         <p className="banner bad">
-          The web interface does not answer: what is shown is from before. It is asked again by itself.
+          The {IS_FLEET ? "control plane" : "web interface"} does not answer: what is shown is from before. It is asked
+          again by itself.
         </p>
       )}
       {isHeard && away && (
         <p className="banner bad">
-          The control plane at {away.url} has been away for {since(away.since, now)}: {lastError(away.samples)}. Workers
-          go on with what they have.
+          The control plane at {away.url} has been {IS_FLEET ? "unwell" : "away"} for {since(away.since, now)}:{" "}
+          {lastError(away.samples)}. Workers go on with what they have.
           <span className="remedy">
             {away.embedded ? "Start it again: kubiya server start" : "Check its address and the way to it: kubiya doctor"}
           </span>

@@ -86,3 +86,7 @@ export function toneOf(state: string): Tone {
 export function shown(state: string): string {
   return state.replaceAll("_", " ");
 }
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -6,12 +6,16 @@ They are ended in reverse order. This is the one place that knows both the contr
 """
 
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from starlette.types import ASGIApp
+
+from kubiya_workers.console.door import Names
+from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.control_plane.app import build
-from kubiya_workers.control_plane.auth import Auth
+from kubiya_workers.control_plane.auth import Auth, check_scope
 from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
@@ -38,6 +42,7 @@ from kubiya_workers.launchers.serving.server import Door, address, served
 from kubiya_workers.launchers.spec import ConfiguredModels
 from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 
+from .fleet import web_interface
 from .lifetime import Entrance, Temporal
 from .meter import CallMeter
 
@@ -99,12 +104,12 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        meter = CallMeter(Budgets(database), gateway.catalogue, metrics)
         routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": router(gateway, auth.authenticate_key, meter)})
-        doors = served(app, *_doors(entrance), before_stop=log.hub.close, websockets=True)
-        await stack.enter_async_context(doors)
+        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url, tls_url = _addresses(settings.host, entrance)
+        pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
+        stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
+        await stack.enter_async_context(served(app, *_doors(entrance), before_stop=stop, websockets=True))
         if settings.on_demand.is_on:
             # After HTTP, and so ended before it: workers that go hand back what they have.
             on_demand = _on_demand(settings, guard, database, executions, auth, url)
@@ -129,6 +134,17 @@ def _addresses(host: str, entrance: Entrance) -> tuple[str, str]:
     return address(LOOPBACK, entrance.local), named
 
 
+def _names(settings: ServerSettings, entrance: Entrance) -> Names:
+    """By which a browser reaches us: loopback's, those that are allowed, and our own."""
+    certified = entrance.certificate.name if entrance.certificate else None
+    return Names(settings.web.allowed_hosts, tuple(name.lower() for name in (settings.host, certified) if name))
+
+
+def _all(calls: Sequence[Callable[[], object]]) -> None:
+    for call in calls:
+        call()
+
+
 def _on_demand(
     settings: ServerSettings, guard: Guard, database: Database, executions: Executions, auth: Auth, url: str
 ) -> OnDemand:
@@ -136,6 +152,22 @@ def _on_demand(
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
     parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
     return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+
+
+def _model_calls(gateway: Gateway, plane: ControlPlane) -> ASGIApp:
+    meter = CallMeter(Budgets(plane.database), gateway.catalogue, plane.metrics)
+    return router(gateway, functools.partial(_model_caller, plane.auth), meter)
+
+
+async def _model_caller(auth: Auth, key: str) -> Caller:
+    """Who calls a model.
+
+    Raises:
+        Unauthorized, Forbidden: the key is not known, or may only read.
+    """
+    caller = await auth.authenticate_key(key)
+    check_scope(caller, frozenset({Scope.CLIENT, Scope.WORKER}))
+    return caller
 
 
 async def _traced(

@@ -62,7 +62,7 @@ class Connection:
         return f"{self.url}/api/v1{path}"
 
     async def get(self, path: str, answer: TypeAdapter[T], query: Query | None = None) -> T:
-        return self._read(await self.send("GET", path, query=query), answer)
+        return self.read(await self.send("GET", path, query=query), answer)
 
     async def put(
         self,
@@ -75,7 +75,7 @@ class Connection:
         headers: Mapping[str, str] | None = None,
     ) -> T:
         """A request that changes something; only the fields that `body` was given are sent."""
-        return self._read(await self.send(method, path, body, query=query, headers=headers), answer)
+        return self.read(await self.send(method, path, body, query=query, headers=headers), answer)
 
     async def send(
         self,
@@ -131,7 +131,8 @@ class Connection:
             await asyncio.sleep(_RECONNECT_S)
             return await self.http.send(request)
 
-    def _read(self, response: httpx.Response, answer: TypeAdapter[T]) -> T:
+    def read(self, response: httpx.Response, answer: TypeAdapter[T]) -> T:
+        """The body of an answer, typed."""
         try:
             return answer.validate_json(response.content)
         except ValidationError as error:

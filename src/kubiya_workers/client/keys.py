@@ -2,13 +2,14 @@
 
 from pydantic import TypeAdapter
 
-from kubiya_workers.contracts.keys import CreatedKey, ListedKey, NewKey
+from kubiya_workers.contracts.keys import CreatedKey, ListedKey, NewKey, Ticket
 
 from .connection import Connection
 from .paths import part
 
 _CREATED = TypeAdapter(CreatedKey)
 _MANY = TypeAdapter(list[ListedKey])
+_TICKET = TypeAdapter(Ticket)
 
 
 class Keys:
@@ -24,3 +25,11 @@ class Keys:
 
     async def revoke(self, key: str) -> None:
         await self._connection.send("DELETE", f"/keys/{part(key)}")
+
+    async def ticket(self) -> Ticket:
+        """What lets one browser into the web interface of the control plane, as this key.
+
+        Raises:
+            NotFound: it serves none.
+        """
+        return await self._connection.put("POST", "/tickets", _TICKET)

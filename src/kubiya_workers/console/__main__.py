@@ -38,7 +38,7 @@ from .live import LiveView
 from .logs import Logs
 from .pages import Pages
 from .parts import Parts
-from .pool import Pool
+from .pool import Pool, ThisMachine
 from .target import Target
 
 _LOOK_S = 0.5
@@ -158,13 +158,15 @@ class _Said:
 
 def _parts(start: Start, listener: socket.socket, said: _Said) -> Parts:
     plane, over = ControlPlane(start.target), asyncio.Event()
+    # Cookies do not know ports: each web interface of this machine has a name of its own.
+    cookie = f"kubiya_{listener.getsockname()[1]}"
     return Parts(
         paths=start.paths,
-        names=Names(listener.getsockname()[1], (*start.settings.allowed_hosts, start.settings.host.lower())),
-        sessions=Sessions(said.state.secret, known=said.state.sessions, on_change=said.let_in),
+        names=Names(start.settings.allowed_hosts, (start.settings.host.lower(),)),
+        sessions=Sessions(said.state.secret, cookie=cookie, known=said.state.sessions, on_change=said.let_in),
         plane=plane,
         forward=Forward(start.target),
-        live=LiveView(start.paths, plane, over),
+        live=LiveView(ThisMachine(start.paths), plane, over),
         pool=Pool(start.paths),
         pages=Pages(),
         logs=Logs(start.paths, over),

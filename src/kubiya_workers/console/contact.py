@@ -1,11 +1,13 @@
 """How the control plane is: asked again and again, remembered for a chart."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
@@ -28,13 +30,54 @@ _SAMPLES = 200
 _LIST = TypeAdapter(list[object])
 
 
+class Plane(Protocol):
+    """The control plane that is shown. `authentication` says where its key comes from, in words; `is_own`, whether it
+    is the one of this very process, whose key is beyond doubt."""
+
+    @property
+    def is_own(self) -> bool: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def embedded(self) -> bool: ...
+
+    @property
+    def authentication(self) -> str: ...
+
+    async def client(self) -> ControlPlaneClient:
+        """Raises a Refusal when there is none to be asked."""
+        ...
+
+
 class ControlPlane:
     """A client for wherever the control plane is now; what still asks at an address that it had may end that."""
+
+    is_own = False
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self._endpoint: Endpoint | None = None
         self._clients: list[ControlPlaneClient] = []
+
+    @property
+    def url(self) -> str:
+        """Where it is now; where it was told to be while it does not run."""
+        try:
+            return self.target.now().url
+        except Refusal:
+            return self._endpoint.url if self._endpoint else self.target.url
+
+    @property
+    def embedded(self) -> bool:
+        return self.target.embedded
+
+    @property
+    def authentication(self) -> str:
+        if self.target.embedded:
+            return f"the key of this machine's user, in {self.target.paths.credentials}"
+        return "the key that the workers of this machine were started with (KUBIYA_API_KEY or a context)"
 
     async def client(self) -> ControlPlaneClient:
         """Raises Unavailable when the embedded one does not run."""
@@ -56,25 +99,32 @@ class ControlPlane:
 class Contacts:
     """The contacts so far. `on_change` is called when it came, went, or was asked again."""
 
-    def __init__(self, plane: ControlPlane, *, on_change: Callable[[], None]) -> None:
+    def __init__(self, plane: Plane, *, on_change: Callable[[], None]) -> None:
         self._plane = plane
         self._on_change = on_change
         self._samples: deque[Contact] = deque(maxlen=_SAMPLES)
         self._health: Health | None = None
         self._was_there = False
-        target = plane.target
+        self._soon = asyncio.Event()
         self.connection = Connection(
-            url=target.url,
+            url=plane.url,
             state=ConnectionState.CONNECTING,
             since=datetime.now(UTC),
-            embedded=target.embedded,
-            authentication=_authentication(target),
+            embedded=plane.embedded,
+            authentication=plane.authentication,
         )
 
-    async def forever(self) -> None:
+    async def forever(self, *, wanted: Callable[[], bool] = lambda: True) -> None:
         while True:
-            await self.ask()
-            await asyncio.sleep(EVERY_S)
+            if wanted():
+                await self.ask()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._soon.wait(), EVERY_S)
+            self._soon.clear()
+
+    def ask_soon(self) -> None:
+        """Somebody begins to look."""
+        self._soon.set()
 
     async def ask(self) -> None:
         """Ask it once, and say how it went."""
@@ -83,13 +133,16 @@ class Contacts:
             async with asyncio.timeout(LIMIT_S):
                 client = await self._plane.client()
                 self._health = await client.health.get()
-                # Health needs no key: a list tells whether ours is good.
-                await client.connection.get("/environments", _LIST, {"limit": 1})
+                requests = 1
+                if not self._plane.is_own:
+                    # Health needs no key: a list tells whether ours is good.
+                    await client.connection.get("/environments", _LIST, {"limit": 1})
+                    requests += 1
         except (Refusal, TimeoutError) as error:
             reason = error.detail if isinstance(error, Refusal) else f"no answer within {LIMIT_S:g} s"
             self._note(Contact(at=datetime.now(UTC), error=reason))
         else:
-            took = round((time.monotonic() - began) * 1000 / 2, 2)
+            took = round((time.monotonic() - began) * 1000 / requests, 2)
             self._note(Contact(at=datetime.now(UTC), latency_ms=took))
 
     def _note(self, contact: Contact) -> None:
@@ -98,14 +151,14 @@ class Contacts:
         state = ConnectionState.CONNECTED if there else ConnectionState.LOST
         if state is not old.state:
             if there:
-                log.info("Control plane answers", url=self._url())
+                log.info("Control plane answers", url=self._plane.url)
             else:
                 log.warning("Control plane does not answer", reason=contact.error)
         back = there and self._was_there and old.state is ConnectionState.LOST
         self._was_there = self._was_there or there
         self.connection = old.model_copy(
             update={
-                "url": self._url(),
+                "url": self._plane.url,
                 "state": state,
                 "since": contact.at if state is not old.state else old.since,
                 "version": self._health.version if self._health else None,
@@ -117,18 +170,6 @@ class Contacts:
         )
         self._on_change()
 
-    def _url(self) -> str:
-        try:
-            return self._plane.target.now().url
-        except Refusal:
-            return self.connection.url
-
     def _checks(self) -> dict[str, str | None]:
         checks = self._health.checks if self._health else {}
         return {name: None if check.ok else check.detail or "failed" for name, check in checks.items()}
-
-
-def _authentication(target: Target) -> str:
-    if target.embedded:
-        return f"the key of this machine's user, in {target.paths.credentials}"
-    return "the key that the workers of this machine were started with (KUBIYA_API_KEY or a context)"

@@ -5,6 +5,7 @@ A page of another origin, which the same browser shows, has no part of that: Hos
 request, and what changes something needs a token that only our own pages can read.
 """
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from typing import Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,7 +29,7 @@ APIS = ("/console/api", "/api")
 _SAFE = ("GET", "HEAD")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MOST_SESSIONS = 1000
-_HOW = "open the address that `kubiya worker start` printed, or run: kubiya ui"
+_KNOWN_S = 3.0
 
 POLICY = "; ".join(
     (
@@ -52,8 +54,26 @@ HEADERS = {
 }
 
 
+class Admission(Protocol):
+    """Who is let in, how, and for how long. `cookie` is the name under which a browser keeps its session."""
+
+    cookie: str
+
+    async def exchange(self, token: str) -> str | None:
+        """A session for a token that is good and was not used before."""
+        ...
+
+    async def knows(self, session: str) -> bool:
+        """Whether this session is still good."""
+        ...
+
+    def csrf(self, session: str) -> str:
+        """What goes with everything that changes something: bound to the session, and useless without it."""
+        ...
+
+
 class Sessions:
-    """The browsers that were let in, remembered by digests of their cookies.
+    """The browsers that were let in by tokens of this start, remembered by digests of their cookies.
 
     `clock` is seconds since the epoch; `known` those that a predecessor had let in; `on_change` hears all of them each
     time that another one came in.
@@ -64,17 +84,18 @@ class Sessions:
         secret: str,
         clock: Callable[[], float] = time.time,
         *,
+        cookie: str = "kubiya",
         known: Iterable[str] = (),
         on_change: Callable[[tuple[str, ...]], None] = lambda _: None,
     ) -> None:
+        self.cookie = cookie
         self._secret = secret
         self._clock = clock
         self._used: dict[str, float] = {}
         self._open = dict.fromkeys(known)
         self._on_change = on_change
 
-    def exchange(self, token: str) -> str | None:
-        """A session for a token that is good and was not used before."""
+    async def exchange(self, token: str) -> str | None:
         now = self._clock()
         if token in self._used or not signin.is_good(self._secret, token, now):
             return None
@@ -87,12 +108,33 @@ class Sessions:
         self._on_change(tuple(self._open))
         return session
 
-    def knows(self, session: str | None) -> bool:
-        return session is not None and _digest(session) in self._open
+    async def knows(self, session: str) -> bool:
+        return _digest(session) in self._open
 
     def csrf(self, session: str) -> str:
-        """What goes with everything that changes something: bound to the session, and useless without it."""
-        return hmac.new(self._secret.encode(), f"csrf {session}".encode(), hashlib.sha256).hexdigest()
+        return signed(self._secret, f"csrf {session}")
+
+
+def signed(secret: str, text: str) -> str:
+    """HMAC-SHA256, in hex."""
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where the door stands. `base` is the path below which everything is; `open` are the paths that let people in."""
+
+    base: str = ""
+    open: tuple[str, ...] = ()
+    how: str = "open the address that `kubiya worker start` printed, or run: kubiya ui"
+    """How one is let in."""
+    named: str = "kubiya worker start --webui-allowed-host NAME"
+    """How another name is allowed."""
+    again: str = "kubiya ui"
+    """What makes a fresh address."""
+
+
+POOL = Entrance()
 
 
 def _digest(session: str) -> str:
@@ -102,16 +144,17 @@ def _digest(session: str) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """The names by which we may be reached: loopback's, with any port since ours may be mapped, and the allowed ones.
+    """The names by which we may be reached: loopback's, with any port since ours may be mapped, and allowed ones.
 
-    `port` is that on which we listen.
+    `own` are those on which we listen: what else listens there, on another port, is no friend for it.
     """
 
-    port: int
     allowed: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
     def has(self, host: str) -> bool:
-        return _without_port(host.lower()) in _LOOPBACK or self._allows(host)
+        name = _without_port(host.lower())
+        return name in _LOOPBACK or name in self.own or self._allows(host)
 
     def has_origin(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` is ours: at the very name and port that was asked, or at an allowed one."""
@@ -128,18 +171,24 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdecimal() else host
 
 
+class _NotKnown(Exception):
+    """The session has ended while something was sent."""
+
+
 class Door:
     """The middleware. What it lets in has `scope["state"]["session"]`, on the paths of an API."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, names: Names) -> None:
+    def __init__(self, app: ASGIApp, *, sessions: Admission, names: Names, entrance: Entrance = POOL) -> None:
         self._app = app
         self._sessions = sessions
         self._names = names
-        self._cookie = f"kubiya_{names.port}"
+        self._entrance = entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return  # nothing else is served
+            if scope["type"] == "websocket":  # nothing of the kind is served
+                await send({"type": "websocket.close", "code": 1008})
+            return
         is_api = is_below(scope["path"], APIS)
 
         async def with_headers(message: Message) -> None:
@@ -153,23 +202,40 @@ class Door:
         headers = Headers(scope=scope)
         try:
             self._check_origin(scope, headers, is_api)
-            session = self._session(headers)
-            if (exchanged := self._exchange(scope, session)) is not None:
+            session = await self._session(headers)
+            if (exchanged := await self._exchange(scope, headers, session)) is not None:
                 await exchanged(scope, receive, with_headers)
                 return
-            if is_api or scope["method"] not in _SAFE:
+            if scope["path"] not in self._entrance.open and (is_api or scope["method"] not in _SAFE):
                 self._check_session(scope, headers, session)
         except Refusal as refusal:
             await answer_refusal(refusal)(scope, receive, with_headers)
             return
-        await self._app(scope, receive, with_headers)
+        known = with_headers if session is None else self._while_known(session, with_headers)
+        with contextlib.suppress(_NotKnown):
+            await self._app(scope, receive, known)
+
+    def _while_known(self, session: str, send: Send) -> Send:
+        """Sends for as long as the session is good: a stream may outlive it by moments, and says nothing then."""
+        checked = time.monotonic()
+
+        async def checking(message: Message) -> None:
+            nonlocal checked
+            if message["type"] == "http.response.body" and time.monotonic() - checked > _KNOWN_S:
+                if not await self._sessions.knows(session):
+                    await send({"type": "http.response.body", "body": b""})
+                    raise _NotKnown
+                checked = time.monotonic()
+            await send(message)
+
+        return checking
 
     def _check_origin(self, scope: Scope, headers: Headers, is_api: bool) -> None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._names.has(hosts[0]):
             raise Forbidden(
                 "this name is not one of ours",
-                fix="to reach it by another name: kubiya worker start --webui-allowed-host NAME",
+                fix=f"to reach it by another name: {self._entrance.named}",
             )
         origin = headers.get("origin")
         if origin is not None and not self._names.has_origin(origin, hosts[0]):
@@ -181,20 +247,20 @@ class Door:
 
     def _check_session(self, scope: Scope, headers: Headers, session: str | None) -> None:
         if session is None:
-            raise Unauthorized("this browser was not let in", fix=_HOW)
+            raise Unauthorized("this browser was not let in", fix=self._entrance.how)
         if scope["method"] not in _SAFE:
             said = headers.get(CSRF, "")
             if not hmac.compare_digest(said.encode(), self._sessions.csrf(session).encode()):
                 raise Forbidden(f"the header {CSRF} is missing or wrong", fix="reload the page")
         scope.setdefault("state", {})["session"] = session
 
-    def _session(self, headers: Headers) -> str | None:
-        for value in _cookies(headers.getlist("cookie"), self._cookie):
-            if self._sessions.knows(value):
+    async def _session(self, headers: Headers) -> str | None:
+        for value in _cookies(headers.getlist("cookie"), self._sessions.cookie):
+            if await self._sessions.knows(value):
                 return value
         return None
 
-    def _exchange(self, scope: Scope, session: str | None) -> Response | None:
+    async def _exchange(self, scope: Scope, headers: Headers, session: str | None) -> Response | None:
         """The answer to an address with a token: the same address without it, and a cookie."""
         if scope["method"] != "GET" or is_below(scope["path"], APIS):
             return None
@@ -202,15 +268,27 @@ class Door:
         token = next((value for name, value in query if name == "token"), None)
         if token is None:
             return None
-        fresh = self._sessions.exchange(token)
+        fresh = await self._sessions.exchange(token)
         if fresh is None and session is None:
-            return HTMLResponse(_USED, 401)
+            return HTMLResponse(_USED.format(again=self._entrance.again), 401)
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         # Quoted, so that no backslash or second slash makes it an address elsewhere.
-        response = RedirectResponse(quote(scope["path"]) + (f"?{rest}" if rest else ""), 303, _NOT_STORED)
+        place = self._entrance.base + quote(scope["path"])
+        response = RedirectResponse(place + (f"?{rest}" if rest else ""), 303, _NOT_STORED)
         if fresh is not None:
-            response.set_cookie(self._cookie, fresh, path="/", httponly=True, samesite="strict")
+            let_in(response, self._sessions.cookie, fresh, base=self._entrance.base, secure=is_secure(scope, headers))
         return response
+
+
+def let_in(response: Response, cookie: str, session: str, *, base: str, secure: bool) -> None:
+    """Have the browser keep its session: no script sees it, no other site has it sent."""
+    response.set_cookie(cookie, session, path=base or "/", httponly=True, samesite="strict", secure=secure)
+
+
+def is_secure(scope: Scope, headers: Headers) -> bool:
+    """Whether the browser speaks TLS, with us or with a proxy before us; who lies about it harms themselves."""
+    told = (headers.get("x-forwarded-proto", ""), urlsplit(headers.get("origin", "")).scheme)
+    return scope["scheme"] == "https" or "https" in told
 
 
 def is_below(path: str, prefixes: Iterable[str]) -> bool:
@@ -231,6 +309,6 @@ _NOT_STORED = {"Cache-Control": "no-store"}
 _USED = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Kubiya workers</title>
 <h1>This address has been used already</h1>
-<p>Each lets one browser in, once. For a fresh one run: <code>kubiya ui</code></p>
+<p>Each lets one browser in, once. For a fresh one run: <code>{again}</code></p>
 </html>
 """

@@ -29,6 +29,7 @@ _WRITE = re.compile(
     r"|environments(/[^/]+(/worker-queues)?)?"
     r"|worker-queues/[^/]+"
     r"|models/default"
+    r"|workers/[^/]+/(pause|resume|drain|restart)"
     r"|executions/[^/]+(/(message|cancel|terminate|pause|resume|mark-done|approvals/[^/]+))?"
 )
 _NO_STEP = re.compile(r"(^|/)\.{1,2}(/|$)")
@@ -74,7 +75,7 @@ class Forward:
             request.method,
             endpoint.url + _raw(request),
             headers={
-                **_kept(request.headers, _ASKED),
+                **passed_headers(request.headers),
                 "Accept-Encoding": "identity",
                 "Authorization": f"Bearer {endpoint.key}",
             },
@@ -85,6 +86,11 @@ class Forward:
         except httpx.HTTPError as error:
             raise unreachable(endpoint.url, error) from error
         return StreamingResponse(_streamed(answer), answer.status_code, _kept(answer.headers, _TOLD))
+
+
+def passed_headers(headers: Mapping[str, str], *, also: tuple[str, ...] = ()) -> dict[str, str]:
+    """Those of a request that go on; never its cookies, nor a key of its own."""
+    return _kept(headers, (*_ASKED, *also))
 
 
 def _client(url: str) -> httpx.AsyncClient:

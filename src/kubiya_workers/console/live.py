@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.console import (
@@ -22,40 +22,56 @@ from kubiya_workers.contracts.errors import NotFound, Refusal
 from kubiya_workers.contracts.pool import UpkeepState
 from kubiya_workers.contracts.queues import QueueBacklog
 from kubiya_workers.contracts.wire import JsonObject
-from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.contracts.workers import Worker, WorkerStatus
 from kubiya_workers.launchers.litellm.config import masked
 from kubiya_workers.launchers.litellm.refusing import STOPPED
-from kubiya_workers.settings.paths import Paths
 
-from . import pool, proxy
-from .contact import Contacts, ControlPlane
+from . import proxy
+from .contact import Contacts, Plane
+from .sse import KEEP_ALIVE, event
 
 EVERY_S = 1.0
 KEEP_ALIVE_S = 15.0
 _REMOTE_EVERY_S = 3.0
 _CONFIGURATION_EVERY_S = 30.0
 _MINUTES = 60
-_MOST_WORKERS = 1000
+_MOST_WORKERS, _MOST_GONE = 1000, 200
 
 
 @dataclass(frozen=True)
 class _Remote:
-    """What the control plane said last."""
+    """What the control plane said last; `is_known` once it was asked, or does not answer."""
 
+    is_known: bool = False
     workers: tuple[Worker, ...] = ()
     minutes: tuple[Minute, ...] = ()
     backlog: tuple[QueueBacklog, ...] = ()
     configuration: JsonObject = field(default_factory=dict[str, Any])
 
 
-class LiveView:
-    """The present snapshot, kept current while somebody looks. `woken` makes the next one come at once."""
+class Source(Protocol):
+    """Where the workers that are shown come from."""
 
-    def __init__(self, paths: Paths, plane: ControlPlane, over: asyncio.Event) -> None:
-        self._paths = paths
+    is_fleet: bool
+    """Whether they are all that the control plane knows."""
+
+    def proxies(self) -> Mapping[str, ProxyRecord]:
+        """The LiteLLMs that are kept beside them, by their owner."""
+        ...
+
+    async def workers(self, known: Sequence[Worker], now: datetime) -> Sequence[PoolWorker]:
+        """All of them; `known` are those of which the control plane said last that they live, or did lately."""
+        ...
+
+
+class LiveView:
+    """The present snapshot, kept current while somebody looks."""
+
+    def __init__(self, source: Source, plane: Plane, over: asyncio.Event) -> None:
+        self._source = source
         self._plane = plane
         self._over = over
-        self._wake = asyncio.Event()
+        self._wake, self._ask_now = asyncio.Event(), asyncio.Event()
         self._changed = asyncio.Condition()
         self._watchers = 0
         self._remote = _Remote()
@@ -65,7 +81,7 @@ class LiveView:
         self.now: Live | None = None
 
     async def forever(self) -> None:
-        """Look at this machine each second, while somebody wants to know."""
+        """Look at the workers each second, while somebody wants to know."""
         while True:
             if self._watchers:
                 await self._look()
@@ -76,18 +92,21 @@ class LiveView:
     async def ask_forever(self) -> None:
         """Ask the control plane for what it alone knows, while somebody wants to know."""
         while True:
-            if self._watchers and self.contacts.connection.state is ConnectionState.CONNECTED:
+            if self.contacts.connection.state is ConnectionState.LOST:
+                self._remote = _Remote(is_known=True)
+            elif self._watchers:
                 await self._ask()
-            elif self.contacts.connection.state is ConnectionState.LOST:
-                self._remote = _Remote()
-            await asyncio.sleep(_REMOTE_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ask_now.wait(), _REMOTE_EVERY_S)
+            self._ask_now.clear()
 
     async def changes(self) -> AsyncGenerator[Live | None]:
         """The snapshot, and each that differs from the one before; None now and then while nothing changes."""
         if not self._watchers:
             self.now = None  # what was seen when somebody looked last is no news
+            self.contacts.ask_soon()
         self._watchers += 1
-        self._wake.set()
+        self.wake()
         told: Live | None = None
         try:
             while not self._over.is_set():
@@ -99,8 +118,13 @@ class LiveView:
         finally:
             self._watchers -= 1
 
+    def is_watched(self) -> bool:
+        return self._watchers > 0
+
     def wake(self) -> None:
+        """Something has changed: the next snapshot comes at once."""
         self._wake.set()
+        self._ask_now.set()
 
     def close(self) -> None:
         """End all that follow."""
@@ -128,28 +152,30 @@ class LiveView:
         return None
 
     async def _look(self) -> None:
-        here = await pool.here(self._paths)
+        if self._source.is_fleet and not self._remote.is_known:
+            return  # nothing is known yet, which is not the same as that there is none
         now = datetime.now(UTC)
-        workers = (*here, *pool.elsewhere(self._remote.workers, here, now))
-        connection = self._told(here)
+        workers = tuple(await self._source.workers(self._remote.workers, now))
+        connection = self._told(workers)
         fresh = Live(
             at=now,
             workers=workers,
             connection=connection,
             notices=self._notices(connection, workers),
             minutes=self._remote.minutes,
-            backlog=backlogs(self._remote.backlog, here),
+            backlog=backlogs(self._remote.backlog, [worker for worker in workers if worker.record is not None]),
         )
         if self.now is None or fresh != self.now.model_copy(update={"at": now}):
             self.now = fresh
             await self._tell()
 
     def _notices(self, connection: Connection, workers: tuple[PoolWorker, ...]) -> tuple[Notice, ...]:
-        return notices(connection, workers, proxy.kept(self._paths), self._remote.backlog)
+        source = self._source
+        return notices(connection, workers, source.proxies(), self._remote.backlog, is_fleet=source.is_fleet)
 
-    def _told(self, here: Sequence[PoolWorker]) -> Connection:
-        """The connection, with what the workers of this machine were told when they registered."""
-        reports = [worker.report for worker in here if worker.report is not None]
+    def _told(self, workers: Sequence[PoolWorker]) -> Connection:
+        """The connection, with what the workers were told when they registered."""
+        reports = [worker.report for worker in workers if worker.report is not None]
         host = next((report.temporal_host for report in reports if report.temporal_host), None)
         told = {"temporal_host": host, "configuration": self._remote.configuration}
         return self.contacts.connection.model_copy(update=told)
@@ -157,13 +183,14 @@ class LiveView:
     async def _ask(self) -> None:
         try:
             client = await self._plane.client()
-            workers = await client.workers.list(limit=_MOST_WORKERS)
+            live = await client.workers.list(live=True, limit=_MOST_WORKERS)
+            gone = await client.workers.list(live=False, limit=_MOST_GONE)
             minutes = await client.executions.activity(minutes=_MINUTES)
             backlog = await client.executions.backlog()
             configuration = await self._configuration(client)
         except Refusal:
             return  # the contacts say so
-        self._remote = _Remote(tuple(workers), tuple(minutes), tuple(backlog), configuration)
+        self._remote = _Remote(True, (*live, *gone), tuple(minutes), tuple(backlog), configuration)
         self._wake.set()
 
     async def _configuration(self, client: ControlPlaneClient) -> JsonObject:
@@ -172,7 +199,11 @@ class LiveView:
         if self._remote.configuration and now < self._configured_until:
             return self._remote.configuration
         self._configured_until = now + _CONFIGURATION_EVERY_S
-        ours = [worker.key for worker in (self.now.workers if self.now else ()) if worker.report is not None]
+        ours = [
+            worker.key
+            for worker in (self.now.workers if self.now else ())
+            if worker.record is not None and worker.report
+        ]
         found: JsonObject = {}
         for queue in ours:
             with contextlib.suppress(NotFound):
@@ -189,11 +220,24 @@ class LiveView:
             self._changed.notify_all()
 
 
+async def told(live: LiveView) -> AsyncGenerator[bytes]:
+    """The snapshots of a live view, as they come."""
+    yield KEEP_ALIVE  # the headers go out at once
+    changes = live.changes()
+    try:
+        async for change in changes:
+            yield KEEP_ALIVE if change is None else event("live", change)
+    finally:
+        await changes.aclose()
+
+
 def notices(
     connection: Connection,
     workers: tuple[PoolWorker, ...],
     proxies: Mapping[str, ProxyRecord],
     backlog: Sequence[QueueBacklog] = (),
+    *,
+    is_fleet: bool = False,
 ) -> tuple[Notice, ...]:
     """What is wrong, the worst first, but for a control plane that is away: that is the connection's to tell.
 
@@ -206,8 +250,11 @@ def notices(
     ]
     found += [notice for owner, record in proxies.items() if (notice := _of_proxy(owner, record)) is not None]
     found += [notice for worker in workers if (notice := _of_worker(worker)) is not None]
+    if is_fleet:
+        found += [notice for worker in workers if (notice := _of_remote(worker, workers)) is not None]
     found += [_unheard(waits) for waits in backlog if not waits.has_worker]
-    if not any(_lives(worker) for worker in workers):
+    is_told = not is_fleet or connection.state is not ConnectionState.LOST
+    if is_told and not any(_lives(worker) for worker in workers):
         found.append(
             Notice(text="No worker runs.", remedy="kubiya worker start --queue-id=my-queue --type=local -d"),
         )
@@ -256,6 +303,29 @@ def _of_worker(worker: PoolWorker) -> Notice | None:
     if record.state is UpkeepState.RUNNING and report is not None and not report.ready:
         return Notice(text=f"The worker of queue {record.queue} is not ready: {report.reason}", remedy=look)
     return None
+
+
+def _of_remote(worker: PoolWorker, others: tuple[PoolWorker, ...]) -> Notice | None:
+    told = worker.remote
+    if told is None:
+        return None
+    name = f"A worker of queue {told.queue_name} on {told.hostname or 'a host that it did not name'}"
+    look = f"on that host: kubiya worker logs --queue-id={told.queue_name} --tail=50"
+    if told.status is WorkerStatus.CRASH_LOOPING:
+        return Notice(text=f"{name} crashes again and again: {told.disconnect_reason}", remedy=look)
+    if told.status is WorkerStatus.LOST and not any(_follows(other.remote, told) for other in others):
+        return Notice(text=f"{name} is lost: {told.disconnect_reason}", remedy=look)
+    report = worker.report
+    if report is not None and told.status is WorkerStatus.ACTIVE and not report.ready:
+        return Notice(text=f"{name} is not ready: {report.reason}", remedy=look)
+    return None
+
+
+def _follows(one: Worker | None, gone: Worker) -> bool:
+    """Whether a worker does the work of one that is gone, on the same host."""
+    if one is None or not one.status.is_live:
+        return False
+    return (one.hostname, one.queue_id) == (gone.hostname, gone.queue_id)
 
 
 def _lives(worker: PoolWorker) -> bool:

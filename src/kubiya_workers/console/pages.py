@@ -5,6 +5,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from kubiya_workers.contracts.console import Scope
 from kubiya_workers.contracts.errors import NotFound
 
 STATIC = Path(__file__).with_name("static")
@@ -32,11 +33,14 @@ missing. To get them:</p>
 class Pages:
     """Answers every GET that is for no API.
 
-    What the address of a page means is the pages' own business: all get the one document.
+    What the address of a page means is the pages' own business: all get the one document. It says where they are, with
+    `base` before the path of each, and whose workers they show.
     """
 
-    def __init__(self, directory: Path = STATIC) -> None:
+    def __init__(self, directory: Path = STATIC, *, base: str = "", scope: Scope = "pool") -> None:
         self._directory = directory
+        self._base = base
+        self._scope = scope
 
     @property
     def build(self) -> str:
@@ -64,7 +68,11 @@ class Pages:
             raise NotFound(f"there is no {request.url.path} here")
         if not self._document.is_file():
             return HTMLResponse(NOT_BUILT, 503, _ASK_AGAIN)
-        return FileResponse(self._document, headers=_ASK_AGAIN, media_type="text/html")
+        return HTMLResponse(self._placed(self._document.read_text()), headers=_ASK_AGAIN)
+
+    def _placed(self, document: str) -> str:
+        told = f'<html data-base="{self._base}" data-scope="{self._scope}"'
+        return document.replace("<html", told, 1).replace('="./', f'="{self._base}/')
 
     def _file(self, path: str) -> Path | None:
         """The file of that name, within the directory: no link or `..` leads out of it."""

@@ -1,15 +1,17 @@
 """The workers of this machine, those that the control plane knows beside them, and what can be done to ours."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from kubiya_workers.contracts.console import Action, PoolWorker
+from pydantic import ValidationError
+
+from kubiya_workers.contracts.console import PoolWorker, ProxyRecord
 from kubiya_workers.contracts.errors import Conflict, NotFound, Refusal
 from kubiya_workers.contracts.ids import is_safe_name
 from kubiya_workers.contracts.pool import Pause, Record, UpkeepState, WorkerReport
-from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.contracts.workers import REPORT, Action, Worker
 from kubiya_workers.launchers.upkeep import daemon, listing, pauses, records
 from kubiya_workers.launchers.upkeep.asking import report_of
 from kubiya_workers.launchers.worker_process import DRAIN_S
@@ -17,11 +19,29 @@ from kubiya_workers.observability import logs
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
 
+from . import proxy
+
 log = logs.get(__name__)
 
 _HEARD_WITHIN_S = 3.0
 _LOOK_S = 0.1
 _LATELY_S = 3600.0
+
+
+class ThisMachine:
+    """The workers of this machine, and those that the control plane knows elsewhere."""
+
+    is_fleet = False
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+
+    def proxies(self) -> Mapping[str, ProxyRecord]:
+        return proxy.kept(self._paths)
+
+    async def workers(self, known: Sequence[Worker], now: datetime) -> list[PoolWorker]:
+        ours = await here(self._paths)
+        return [*ours, *elsewhere(known, ours, now)]
 
 
 async def here(paths: Paths) -> list[PoolWorker]:
@@ -35,14 +55,37 @@ def elsewhere(workers: Sequence[Worker], ours: Sequence[PoolWorker], now: dateti
     """Those that live, or did a while ago, on other machines."""
     own = {worker.listed.worker_id for worker in ours}
     here_before = {(worker.listed.hostname, worker.listed.queue) for worker in ours if worker.listed.hostname}
-    others = [
-        worker
+    return [
+        told_of(worker)
         for worker in workers
-        if worker.id not in own
-        and (worker.hostname, worker.queue_name) not in here_before
-        and (worker.status.is_live or (now - worker.last_heartbeat).total_seconds() < _LATELY_S)
+        if worker.id not in own and (worker.hostname, worker.queue_name) not in here_before and is_news(worker, now)
     ]
-    return [PoolWorker(key=worker.id, listed=listing.elsewhere(worker)) for worker in others]
+
+
+def is_news(worker: Worker, now: datetime) -> bool:
+    """Whether it lives, or did a while ago."""
+    return worker.status.is_live or (now - worker.last_heartbeat).total_seconds() < _LATELY_S
+
+
+def told_of(worker: Worker) -> PoolWorker:
+    """A worker as the control plane tells of it, with what it said itself at its last heartbeat."""
+    report = _report(worker) if worker.status.is_live else None
+    return PoolWorker(
+        key=worker.id,
+        listed=listing.elsewhere(worker),
+        report=report,
+        pause=report.pause if report else None,
+        remote=worker.model_copy(update={"worker_metadata": {}}),
+        actions=worker.can,
+    )
+
+
+def _report(worker: Worker) -> WorkerReport | None:
+    """None where it says nothing of itself, as one of an older version."""
+    try:
+        return WorkerReport.model_validate(worker.worker_metadata.get(REPORT))
+    except ValidationError:
+        return None
 
 
 def actions(record: Record, report: WorkerReport | None, pause: Pause | None) -> tuple[Action, ...]:

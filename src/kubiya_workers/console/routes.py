@@ -4,7 +4,7 @@ import asyncio
 import os
 import platform
 import socket
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,7 +14,6 @@ from starlette.responses import Response, StreamingResponse
 
 from kubiya_workers import __version__
 from kubiya_workers.contracts.console import (
-    Action,
     DoctorReport,
     EnvironmentPage,
     LogPage,
@@ -27,19 +26,14 @@ from kubiya_workers.contracts.console import (
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.models import ChosenModel, ModelTest
 from kubiya_workers.contracts.wire import Wire, zoned
+from kubiya_workers.contracts.workers import Action, AskedOf
 from kubiya_workers.settings.source import Source
 
 from . import doctor, environment, log_files, proxy
-from .live import LiveView
+from .live import told
 from .logs import MOST_LINES, Asked
 from .parts import Parts
-from .sse import KEEP_ALIVE, EventStream, event
-
-
-class Noted(Wire):
-    """The body of an action: empty, or with a note for whoever looks."""
-
-    note: str | None = None
+from .sse import EventStream
 
 
 class Wish(Wire):
@@ -68,11 +62,11 @@ def router(parts: Parts) -> APIRouter:  # noqa: C901 - one route after the other
 
     @routes.get("/live")
     async def live() -> Response:
-        return EventStream(_told(parts.live))
+        return EventStream(told(parts.live))
 
     @routes.post("/workers/{key}/{action}")
-    async def act(key: str, action: Action, noted: Noted | None = None) -> PoolWorker:
-        done = await parts.pool.act(key, action, note=noted.note if noted else None)
+    async def act(key: str, action: Action, asked: AskedOf | None = None) -> PoolWorker:
+        done = await parts.pool.act(key, action, note=asked.note if asked else None)
         parts.live.wake()
         return done
 
@@ -160,13 +154,3 @@ async def _logs_asked(
 
 
 LogsAsked = Annotated[Asked, Depends(_logs_asked)]
-
-
-async def _told(live: LiveView) -> AsyncGenerator[bytes]:
-    yield KEEP_ALIVE  # the headers go out at once
-    changes = live.changes()
-    try:
-        async for change in changes:
-            yield KEEP_ALIVE if change is None else event("live", change)
-    finally:
-        await changes.aclose()

@@ -3,12 +3,31 @@
 from enum import StrEnum
 from typing import Literal
 
+from pydantic import Field
+
+from .keys import Scope as KeyScope
 from .pool import Listed, Pause, ProcessRef, Record, WorkerReport
 from .usage import ModelCalls
 from .wire import JsonObject, Timestamp, Wire
+from .workers import Action, Worker
 
 Scope = Literal["pool", "fleet"]
 """The workers of one machine, or all that a control plane knows."""
+
+
+class SignIn(Wire):
+    """The body of a sign-in with a key."""
+
+    key: str = Field(min_length=1, max_length=4096, repr=False)
+
+
+class Guest(Wire):
+    """Whose key a browser was let in with, and what that key may do."""
+
+    key_name: str
+    key_scope: KeyScope
+    until: Timestamp
+    """When it has to sign in again."""
 
 
 class Session(Wire):
@@ -25,6 +44,8 @@ class Session(Wire):
     home: str | None = None
     """None for a fleet."""
     control_plane_url: str
+    guest: Guest | None = None
+    """None on one's own machine, where whoever is let in may do all that the machine's key may."""
 
 
 class Contact(Wire):
@@ -61,14 +82,6 @@ class Connection(Wire):
     """What the workers of this machine are configured with, by their queue, without secrets."""
 
 
-class Action(StrEnum):
-    PAUSE = "pause"
-    RESUME = "resume"
-    DRAIN = "drain"
-    """Finish or hand back what runs, then end."""
-    RESTART = "restart"
-
-
 class PoolWorker(Wire):
     """One worker. `key` names it in addresses: the queue for one of this machine, its id for one elsewhere."""
 
@@ -76,7 +89,10 @@ class PoolWorker(Wire):
     listed: Listed
     record: Record | None = None
     report: WorkerReport | None = None
+    """What it says of itself: now, for one of this machine; at its last heartbeat, for one elsewhere."""
     pause: Pause | None = None
+    remote: Worker | None = None
+    """What the control plane knows of one elsewhere."""
     actions: tuple[Action, ...] = ()
     """What can be asked of it now."""
     log: str | None = None

@@ -10,9 +10,11 @@ from .wire import Timestamp, Wire
 
 class Scope(StrEnum):
     ADMIN = "admin"
-    """Everything."""
+    """Everything: keys and what is asked of workers, too."""
     CLIENT = "client"
     """Run and read executions, and manage agents, skills, queues and environments."""
+    READ = "read"
+    """See what a client sees, and change nothing."""
     WORKER = "worker"
     """Register workers; a worker's own token may act only for that worker."""
 
@@ -78,3 +80,12 @@ class Caller(Wire):
     scope: Scope
     worker_id: WorkerId | None = None
     queue_id: QueueId | None = None
+
+
+class Ticket(Wire):
+    """Lets one browser in, once, as the key that asked for it."""
+
+    ticket: str = Field(repr=False)
+    path: str
+    """Of the page that it opens, at the control plane's address."""
+    expires_at: Timestamp

@@ -25,6 +25,56 @@ class WorkerStatus(StrEnum):
         return self in (WorkerStatus.ACTIVE, WorkerStatus.PAUSED, WorkerStatus.DRAINING)
 
 
+CAN, REPORT = "can", "report"
+"""In `worker_metadata`: the actions that a worker can be asked now, and its `WorkerReport`."""
+
+
+class Action(StrEnum):
+    """What can be asked of a worker."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    DRAIN = "drain"
+    """Finish or hand back what runs, then end."""
+    RESTART = "restart"
+
+
+class Wish(Wire):
+    """What was asked of a worker last. It listens for it between its heartbeats, and hears of it in
+    their answers.
+
+    `heard_at` is when it said that it did; `refused` why it does not do it. What it then does, its status tells.
+    """
+
+    id: str
+    action: Action
+    note: str | None = None
+    until: Timestamp | None = None
+    """When a pause is over by itself."""
+    asked_by: str
+    """The name of the key."""
+    asked_at: Timestamp
+    heard_at: Timestamp | None = None
+    refused: str | None = None
+
+
+class AskedOf(Wire):
+    """The body with which something is asked of a worker: empty, or with a note for whoever looks.
+
+    `until` is when a pause is over by itself.
+    """
+
+    note: str | None = None
+    until: Timestamp | None = None
+
+
+class Heard(Wire):
+    """A worker says that it has heard a wish; `refused` why it does not do it."""
+
+    id: str
+    refused: str | None = None
+
+
 class Worker(Wire):
     id: WorkerId
     queue_id: QueueId
@@ -42,6 +92,20 @@ class Worker(Wire):
     last_heartbeat: Timestamp
     disconnected_at: Timestamp | None = None
     disconnect_reason: str | None = None
+    wish: Wish | None = None
+
+    @property
+    def hears(self) -> bool:
+        """Whether it has said what can be asked of it."""
+        return CAN in self.worker_metadata
+
+    @property
+    def can(self) -> tuple[Action, ...]:
+        """What can be asked of it now, as it said itself."""
+        if not self.status.is_live or self.status is WorkerStatus.DRAINING:
+            return ()
+        said = self.worker_metadata.get(CAN)
+        return tuple(action for action in Action if action in said) if isinstance(said, list) else ()
 
 
 class SystemInfo(Wire):
@@ -113,6 +177,13 @@ class Heartbeat(Wire):
     worker_metadata: JsonObject = {}
     system_info: dict[str, Any] | None = None
     logs: tuple[str, ...] = ()
+    heard: Heard | None = None
+
+
+class Wanted(Wire):
+    """The answer to the heartbeat of a worker of which something is wanted; else there is none (204)."""
+
+    wish: Wish
 
 
 class Disconnect(Wire):

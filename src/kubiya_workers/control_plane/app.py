@@ -12,11 +12,24 @@ from kubiya_workers.launchers.serving import problems
 from . import health
 from .deps import Anyone, ControlPlane
 from .metrics.requests import Measured
-from .routes import agents, environments, keys, metrics, models, objects, queues, skills, temporal, usage, workers
+from .routes import (
+    agents,
+    environments,
+    keys,
+    metrics,
+    models,
+    objects,
+    queues,
+    skills,
+    temporal,
+    tickets,
+    usage,
+    workers,
+)
 
 API = "/api/v1"
 
-_RESOURCES = (agents, skills, environments, workers, queues, keys, models, usage, objects, temporal)
+_RESOURCES = (agents, skills, environments, workers, queues, keys, tickets, models, usage, objects, temporal)
 
 
 def build(

@@ -7,9 +7,12 @@ forgotten at once, one that another process revokes within `REMEMBER_S`.
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kubiya_workers.contracts.errors import Forbidden, Unauthorized
 from kubiya_workers.contracts.ids import KeyId, WorkerId
@@ -56,6 +59,7 @@ class Auth:
         self._database = database
         self._clock = clock
         self._remembered: dict[str, _Remembered] = {}
+        self._lent: dict[str, Caller] = {}
         self.uses = KeyUses(database)
 
     async def authenticate(self, authorization: str | None) -> Caller:
@@ -77,12 +81,36 @@ class Auth:
         Raises:
             Unauthorized: it is unknown, expired or revoked.
         """
-        name, now = digest(key), self._clock()
+        name = digest(key)
+        if name in self._lent:
+            return self._lent[name]
+        return await self._known(name, lambda connection: keys.by_digest(connection, name))
+
+    async def authenticate_id(self, key_id: KeyId) -> Caller:
+        """The caller behind a key that was shown before.
+
+        Raises:
+            Unauthorized: it has expired or was revoked meanwhile.
+        """
+        return await self._known(f"id {key_id}", lambda connection: keys.get(connection, key_id))
+
+    @contextmanager
+    def lent(self, caller: Caller) -> Generator[str]:
+        """A key of this process alone that is good for this caller, and only while the context lasts."""
+        key = new_key()
+        self._lent[digest(key)] = caller
+        try:
+            yield key
+        finally:
+            del self._lent[digest(key)]
+
+    async def _known(self, name: str, find: Callable[[AsyncConnection], Awaitable[Key | None]]) -> Caller:
+        now = self._clock()
         known = self._remembered.get(name)
         if known is not None and now < known.until and not _is_over(known.expires_at):
             return self._noted(known.caller)
         async with self._database.reading() as connection:
-            stored = await keys.by_digest(connection, name)
+            stored = await find(connection)
         caller = _caller(stored)
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
@@ -106,12 +134,14 @@ class Auth:
         self._remembered = {name: known for name, known in self._remembered.items() if wanted(known.caller)}
 
 
-def check_scope(caller: Caller, allowed: frozenset[Scope]) -> None:
-    """An admin may do everything.
+def check_scope(caller: Caller, allowed: frozenset[Scope], *, reads: bool = False) -> None:
+    """An admin may do everything; whoever may only read, what a client may where that is `reads`.
 
     Raises:
         Forbidden: the caller's scope is not one of these.
     """
+    if reads and Scope.CLIENT in allowed:
+        allowed |= {Scope.READ}
     if caller.scope is not Scope.ADMIN and caller.scope not in allowed:
         raise Forbidden(f"a key with scope {caller.scope} may not do this", fix="Use a key with another scope.")
 

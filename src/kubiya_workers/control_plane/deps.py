@@ -15,6 +15,7 @@ from .auth import Auth, check_scope
 from .metrics import Metrics
 from .services.models import Models
 from .services.objects import ObjectStore
+from .services.wishes import Waiting
 from .store.database import Database
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ControlPlane:
     models: Models
     auth: Auth
     metrics: Metrics = field(default_factory=Metrics)
+    waiting: Waiting = field(default_factory=Waiting)
     tls: Callable[[], Check] | None = None
     """How its certificate stands; None where it serves no TLS itself."""
 
@@ -77,8 +79,9 @@ def CallerOf(*allowed: Scope) -> Any:
     """The caller, known by its key and of one of these scopes; an admin always is."""
     scopes = frozenset(allowed)
 
-    async def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-        check_scope(caller, scopes)
+    async def check(request: Request, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        # No GET changes anything.
+        check_scope(caller, scopes, reads=request.method in ("GET", "HEAD"))
         return caller
 
     return Depends(check)
@@ -94,6 +97,8 @@ Admin = Annotated[Caller, CallerOf()]
 """Only admins."""
 Client = Annotated[Caller, CallerOf(Scope.CLIENT)]
 """People and programs that use the product."""
+Person = Annotated[Caller, CallerOf(Scope.CLIENT, Scope.READ)]
+"""Whoever may at least look."""
 Anyone = Annotated[Caller, CallerOf(Scope.CLIENT, Scope.WORKER)]
 """Whoever has a good key."""
 WorkerToken = Annotated[Caller, Depends(_worker)]

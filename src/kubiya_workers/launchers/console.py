@@ -108,6 +108,7 @@ def opener(paths: Paths, address: str) -> Path:
     file = paths.console / "open.html"
     page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={html.escape(address)}">\n'
     try:
+        files.make_private(paths.console)
         files.replace(file, page)
     except OSError as error:
         raise files.unwritable(file, error) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import variables as v
+from .console import ConsoleSettings
 from .on_demand import OnDemandSettings
 from .paths import Paths
 from .proxies import Proxies, is_loopback
@@ -180,6 +181,7 @@ class ServerSettings:
     """KUBIYA_API_KEY of the user who starts the server: accepted as an admin key."""
     tls: TlsFiles | None = None
     traces: TraceSettings = field(default_factory=TraceSettings)
+    web: ConsoleSettings = field(default_factory=ConsoleSettings)
     on_demand: OnDemandSettings = field(default_factory=OnDemandSettings)
     log_level: str = "INFO"
     log_format: str = "text"
@@ -211,6 +213,7 @@ class ServerSettings:
             accepted_key=source.get(v.API_KEY) or None,
             tls=TlsFiles.of(source, tls_cert, tls_key),
             traces=TraceSettings.of(source),
+            web=ConsoleSettings.of(source),
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),
         )

@@ -97,7 +97,9 @@ PROXY_CONFIG_JSON = Variable("KUBIYA_PROXY_CONFIG_JSON", "The same, as text.", "
 LITELLM_API_BASE = Variable("LITELLM_API_BASE", "A gateway of your own for a worker's model calls.", "", url)
 LITELLM_API_KEY = Variable("LITELLM_API_KEY", "The key for LITELLM_API_BASE.", "", text, secret=True)
 LITELLM_MODEL = Variable("KUBIYA_LITELLM_MODEL", "The model at LITELLM_API_BASE for runs that name none.", "", text)
-WEBUI = Variable("KUBIYA_WEBUI", "Serve the web interface beside the workers of this machine.", True, flag)
+WEBUI = Variable(
+    "KUBIYA_WEBUI", "Serve the web interface: beside the workers of this machine, and at a control plane.", True, flag
+)
 WEBUI_PORT = Variable(
     "KUBIYA_WEBUI_PORT", "The port of the web interface; the next free one when taken.", 8088, whole(0, 65_535)
 )

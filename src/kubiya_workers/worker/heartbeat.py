@@ -5,13 +5,14 @@ beat for a worker that is deaf: liveness is the last good poll and the loop's la
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import Conflict, Forbidden, NotFound, Refusal, Unauthorized
-from kubiya_workers.contracts.workers import Heartbeat, Registered
+from kubiya_workers.contracts.workers import Heartbeat, Registered, Wish
 from kubiya_workers.observability import logs
 
 from .contact import Contact
@@ -20,12 +21,20 @@ from .standing import Standing
 
 log = logs.get(__name__)
 
+LISTEN_S = 20.0
+"""How long the control plane is asked to wait for something to be asked of this worker."""
+_BETWEEN_S = 0.1
+
 _GONE = (Unauthorized, Forbidden, NotFound, Conflict)
 """Answers that mean: the control plane counts this worker as lost or gone."""
 
 
 class HeartbeatThread:
-    """Beats every `interval` seconds until `stop`. `on_gone` is called, on that thread, when we were given up."""
+    """Beats every `interval` seconds until `stop`.
+
+    `on_gone` is called, on that thread, when we were given up; `on_wish` with what is asked of this worker; it says
+    whether that is news.
+    """
 
     def __init__(
         self,
@@ -35,6 +44,7 @@ class HeartbeatThread:
         *,
         describe: Callable[[], Heartbeat],
         on_gone: Callable[[str], None],
+        on_wish: Callable[[Wish], bool],
         metrics: Metrics,
     ) -> None:
         self._metrics = metrics
@@ -43,6 +53,7 @@ class HeartbeatThread:
         self._standing = standing
         self._describe = describe
         self._on_gone = on_gone
+        self._on_wish = on_wish
         self._stopped = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -68,7 +79,29 @@ class HeartbeatThread:
                 self._wake.clear()
                 await self._beat(client)
                 if not self._stopped:
-                    await asyncio.to_thread(self._wake.wait, self._contact.heartbeat_interval)
+                    await self._until_next(client)
+
+    async def _until_next(self, client: ControlPlaneClient) -> None:
+        """Wait until the next beat is due, or wanted, and listen meanwhile for what is asked of this worker."""
+        due = asyncio.ensure_future(asyncio.to_thread(self._wake.wait, self._contact.heartbeat_interval))
+        listening = asyncio.create_task(self._listen(client), name="wishes")
+        await due
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self, client: ControlPlaneClient) -> None:
+        """Until something is asked, which the next beat then says was heard; what goes wrong here, that will tell."""
+        with contextlib.suppress(Refusal):
+            while True:
+                wish = await client.workers.wish(self._registered.worker_id, wait=LISTEN_S)
+                if wish is not None:
+                    self._heard(wish)
+                    return
+                await asyncio.sleep(_BETWEEN_S)  # one that is stopping answers at once
+
+    def _heard(self, wish: Wish) -> None:
+        if self._on_wish(wish):
+            self.beat_now()
 
     async def _beat(self, client: ControlPlaneClient) -> None:
         if self._contact.is_deaf(time.monotonic()):
@@ -77,7 +110,7 @@ class HeartbeatThread:
             return
         began = time.monotonic()
         try:
-            await client.workers.heartbeat(self._registered.worker_id, self._describe())
+            wish = await client.workers.heartbeat(self._registered.worker_id, self._describe())
         except _GONE as error:
             self._failed(began)
             self._on_gone(error.detail)
@@ -90,6 +123,8 @@ class HeartbeatThread:
             self._metrics.heartbeat("ok", time.monotonic() - began)
             self._standing.beat_taken()
             self._contact.control_plane = time.monotonic()
+            if wish is not None:
+                self._heard(wish)
 
     def _failed(self, began: float) -> None:
         self._metrics.heartbeat("failed", time.monotonic() - began)

@@ -33,6 +33,7 @@ from .metrics.restarts import of_record
 from .session import Session, opened
 from .standing import Standing
 from .stopping import StopSignals
+from .wishes import Wishes
 
 log = logs.get(__name__)
 
@@ -68,7 +69,8 @@ async def run(
     with Guard.start() as guard, contextlib.ExitStack() as stack:
         health = _serve_health(standing, metrics, stack)
         stack.callback(asyncio.create_task(_until_enough(standing, stop), name="enough").cancel)
-        life = _Life(standing, guard, metrics, stop, health, on_ready)
+        wishes = Wishes(settings, stop.request)
+        life = _Life(standing, guard, metrics, stop, health, on_ready, wishes)
         registered = await stop.unless(register(settings))
         while registered is not None:
             end, status = await life.serve(registered)
@@ -125,12 +127,15 @@ class _Life:
     stop: StopSignals
     health: str
     on_ready: Callable[[pool.Ready], None]
+    wishes: Wishes
 
     async def serve(self, registered: Registered) -> tuple[End, int]:
         """One session, from connecting to the farewell; why it ended, and the exit status that this means."""
         try:
             async with contextlib.AsyncExitStack() as stack:
-                opening = stack.enter_async_context(opened(self.standing, registered, self.guard, self.metrics))
+                opening = stack.enter_async_context(
+                    opened(self.standing, registered, self.guard, self.metrics, self.wishes)
+                )
                 session = await self.stop.unless(opening)
                 if session is None:
                     end, status, reason = End.STOPPED, 0, self.stop.reason

@@ -14,7 +14,7 @@ from temporalio.service import HttpConnectProxyConfig
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.client.payloads import HttpObjects, data_converter
 from kubiya_workers.contracts.errors import Unavailable
-from kubiya_workers.contracts.workers import Heartbeat, Registered
+from kubiya_workers.contracts.workers import CAN, REPORT, Heartbeat, Registered
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.worker import WorkerSettings
@@ -34,6 +34,7 @@ from .passage import way_to_temporal
 from .runtime import Runtime
 from .standing import Standing
 from .tools import Toolbox
+from .wishes import Wishes
 from .workspaces import Workspaces
 
 log = logs.get(__name__)
@@ -74,7 +75,9 @@ class Ending:
 
 
 @contextlib.asynccontextmanager
-async def opened(standing: Standing, registered: Registered, guard: Guard, metrics: Metrics) -> AsyncGenerator[Session]:
+async def opened(
+    standing: Standing, registered: Registered, guard: Guard, metrics: Metrics, wishes: Wishes
+) -> AsyncGenerator[Session]:
     """Connect, poll and beat; on leaving, stop taking work, finish or hand back what runs, and flush.
 
     Raises:
@@ -95,7 +98,7 @@ async def opened(standing: Standing, registered: Registered, guard: Guard, metri
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
         polls.bodies = _bodies(settings, steps, models, Toolbox(guard))
-        heartbeat = _heartbeat(standing, registered, contact, ending, metrics)
+        heartbeat = _heartbeat(standing, registered, contact, ending, metrics, wishes)
         intake = Intake(standing, steps.running, polls.open, changed=heartbeat.beat_now, failed=ending.because)
         # What is put on the stack last is left first: what runs is drained while it is still watched, and we beat.
         heartbeat.start()
@@ -131,14 +134,15 @@ def _bodies(settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox
 
 
 def _heartbeat(
-    standing: Standing, registered: Registered, contact: Contact, ending: Ending, metrics: Metrics
+    standing: Standing, registered: Registered, contact: Contact, ending: Ending, metrics: Metrics, wishes: Wishes
 ) -> HeartbeatThread:
     return HeartbeatThread(
         registered,
         contact,
         standing,
-        describe=_describer(contact, standing),
+        describe=_describer(contact, standing, wishes),
         on_gone=ending.because,
+        on_wish=wishes.take,
         metrics=metrics,
     )
 
@@ -235,7 +239,7 @@ async def _watch_backlog(connection: Connection, standing: Standing, metrics: Me
         await asyncio.sleep(BACKLOG_INTERVAL_S)
 
 
-def _describer(contact: Contact, standing: Standing) -> Callable[[], Heartbeat]:
+def _describer(contact: Contact, standing: Standing, wishes: Wishes) -> Callable[[], Heartbeat]:
     """What a heartbeat says, and the `Metrics` line that goes with it."""
 
     def describe() -> Heartbeat:
@@ -265,7 +269,10 @@ def _describer(contact: Contact, standing: Standing) -> Callable[[], Heartbeat]:
                 "loop_lag_s": round(contact.loop_lag(now), 3),
                 "poll_age_s": contact.poll_age(now),
                 "pause_note": standing.closed.reason if standing.closed else None,
+                CAN: list(wishes.can(paused=standing.closed is not None and standing.closed.pause is not None)),
+                REPORT: standing.report().model_dump(mode="json"),
             },
+            heard=wishes.heard,
         )
 
     return describe

@@ -20,7 +20,7 @@ from kubiya_workers.console.live import LiveView
 from kubiya_workers.console.logs import Logs
 from kubiya_workers.console.pages import Pages
 from kubiya_workers.console.parts import Parts
-from kubiya_workers.console.pool import Pool
+from kubiya_workers.console.pool import Pool, ThisMachine
 from kubiya_workers.console.target import Target
 from kubiya_workers.launchers import signin
 from kubiya_workers.settings.paths import Paths
@@ -66,11 +66,11 @@ async def console(tmp_path: Path) -> AsyncIterator[Console]:
     plane = ControlPlane(target)
     parts = Parts(
         paths=paths,
-        names=Names(PORT, ("workers.example.com",)),
-        sessions=Sessions(SECRET),
+        names=Names(("workers.example.com",)),
+        sessions=Sessions(SECRET, cookie=f"kubiya_{PORT}"),
         plane=plane,
         forward=Forward(target),
-        live=LiveView(paths, plane, over),
+        live=LiveView(ThisMachine(paths), plane, over),
         pool=Pool(paths),
         pages=Pages(tmp_path / "static"),
         logs=Logs(paths, over),

@@ -45,24 +45,24 @@ async def test_an_address_never_leads_elsewhere(console: Console) -> None:
         assert httpx.URL(BASE).join(place).netloc == httpx.URL(BASE).netloc and "\\" not in place, place
 
 
-def test_a_token_is_good_for_half_a_day() -> None:
+async def test_a_token_is_good_for_half_a_day() -> None:
     token = signin.make(SECRET, 1_000_000.0)
     assert signin.is_good(SECRET, token, 1_000_000.0 + signin.GOOD_FOR_S - 1)
     assert not signin.is_good(SECRET, token, 1_000_000.0 + signin.GOOD_FOR_S + 1)
-    assert Sessions(SECRET, clock=lambda: 1_000_000.0 + signin.GOOD_FOR_S + 1).exchange(token) is None
+    assert await Sessions(SECRET, clock=lambda: 1_000_000.0 + signin.GOOD_FOR_S + 1).exchange(token) is None
 
 
-def test_who_was_let_in_by_a_predecessor_is_known_and_its_tokens_are_not() -> None:
+async def test_who_was_let_in_by_a_predecessor_is_known_and_its_tokens_are_not() -> None:
     told: list[tuple[str, ...]] = []
     before = Sessions(SECRET, on_change=told.append)
-    session = before.exchange(signin.make(SECRET, time.time()))
+    session = await before.exchange(signin.make(SECRET, time.time()))
     assert session is not None and session not in told[-1][0], "no cookie can be made of what is kept"
     unused = signin.make(SECRET, time.time())
     after = Sessions("another secret", known=told[-1], on_change=told.append)
-    assert after.knows(session) and not after.knows(told[-1][0])
-    assert after.exchange(unused) is None
+    assert await after.knows(session) and not await after.knows(told[-1][0])
+    assert await after.exchange(unused) is None
     assert after.csrf(session) != before.csrf(session)
-    second = after.exchange(signin.make("another secret", time.time()))
+    second = await after.exchange(signin.make("another secret", time.time()))
     assert second is not None and len(told[-1]) == 2
 
 
@@ -131,15 +131,22 @@ async def test_every_answer_tells_a_browser_what_it_may_not(console: Console) ->
 
 
 def test_names_are_loopbacks_and_those_that_are_allowed() -> None:
-    names = Names(8088, ("workers.example.com", "other.example:444"))
+    names = Names(("workers.example.com", "other.example:444"))
     for host in ("127.0.0.1:8088", "LOCALHOST:9000", "[::1]:8088", "workers.example.com", "workers.example.com:443"):
         assert names.has(host), host
     for host in ("", "example.com", "other.example:445", "x.workers.example.com", "127.0.0.2:8088", "localhost:x"):
         assert not names.has(host), host
 
 
+def test_the_address_on_which_we_listen_is_a_name_and_no_friend() -> None:
+    names = Names((), ("192.0.2.7",))
+    assert names.has("192.0.2.7:8088") and not names.has("192.0.2.8:8088") and not Names().has("")
+    assert names.has_origin("http://192.0.2.7:8088", "192.0.2.7:8088")
+    assert not names.has_origin("http://192.0.2.7:9999", "192.0.2.7:8088"), "another program of that machine"
+
+
 def test_a_page_is_ours_at_the_name_that_was_asked_and_at_an_allowed_one() -> None:
-    names = Names(8088, ("workers.example.com",))
+    names = Names(("workers.example.com",))
     assert names.has_origin("http://127.0.0.1:9000", "127.0.0.1:9000"), "a port that ours is mapped to"
     assert names.has_origin("https://workers.example.com", "127.0.0.1:8088"), "a proxy that asks by our own name"
     for origin in ("http://127.0.0.1:8089", "http://localhost:8088", "file://workers.example.com", "null", ""):

@@ -15,6 +15,8 @@ PASSED = (
     ("POST", "executions/1/message"),
     ("PATCH", "worker-queues/q"),
     ("PUT", "models/default"),
+    ("POST", "workers/1/pause"),
+    ("POST", "workers/1/restart"),
 )
 REFUSED = (
     ("GET", "keys"),
@@ -28,6 +30,7 @@ REFUSED = (
     ("POST", "events"),
     ("POST", "workers/1/heartbeat"),
     ("POST", "workers/1/disconnect"),
+    ("POST", "tickets"),
     ("GET", "objects/abc"),
     ("GET", "openapi.json"),
     ("GET", "executions/../keys"),

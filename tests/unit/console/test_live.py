@@ -13,10 +13,10 @@ from kubiya_workers.console import pool
 from kubiya_workers.console.contact import EVERY_S, LIMIT_S, Contacts, ControlPlane
 from kubiya_workers.console.live import LiveView, backlogs, notices
 from kubiya_workers.console.target import Target
-from kubiya_workers.contracts.console import Action, Connection, ConnectionState, PoolWorker, ProxyRecord
+from kubiya_workers.contracts.console import Connection, ConnectionState, PoolWorker, ProxyRecord
 from kubiya_workers.contracts.pool import Pause, Record, WorkerReport
 from kubiya_workers.contracts.queues import QueueBacklog
-from kubiya_workers.contracts.workers import Worker
+from kubiya_workers.contracts.workers import Action, Worker
 from kubiya_workers.launchers.guard import start_time
 from kubiya_workers.launchers.litellm.refusing import STOPPED
 from kubiya_workers.launchers.upkeep import listing, records
@@ -123,7 +123,7 @@ def test_those_elsewhere_are_not_ours_nor_long_gone() -> None:
 async def test_that_the_control_plane_went_is_told_at_once_whatever_the_workers_do(tmp_path: Path) -> None:
     assert EVERY_S + LIMIT_S < 4, "with what a page needs to hear and draw it, pages keep their promise of 5 s"
     plane = ControlPlane(Target(Paths(tmp_path), "http://127.0.0.1:1", "key", embedded=False))
-    live = LiveView(Paths(tmp_path), plane, asyncio.Event())
+    live = LiveView(pool.ThisMachine(Paths(tmp_path)), plane, asyncio.Event())
     looking, changes = asyncio.create_task(live.forever()), live.changes()
     first = await asyncio.wait_for(anext(changes), 10)
     assert first is not None and first.connection.state is ConnectionState.CONNECTING
@@ -152,7 +152,9 @@ async def test_a_control_plane_that_is_away_is_said_to_be_and_asked_again(tmp_pa
 async def test_a_snapshot_comes_at_once_and_ends_with_the_process(tmp_path: Path) -> None:
     paths, over = Paths(tmp_path), asyncio.Event()
     records.write(paths, record())
-    live = LiveView(paths, ControlPlane(Target(paths, "http://127.0.0.1:1", "key", embedded=False)), over)
+    live = LiveView(
+        pool.ThisMachine(paths), ControlPlane(Target(paths, "http://127.0.0.1:1", "key", embedded=False)), over
+    )
     looking = asyncio.create_task(live.forever())
     changes = live.changes()
     first = await asyncio.wait_for(anext(changes), 10)

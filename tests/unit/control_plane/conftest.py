@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from kubiya_workers.contracts.health import Check
 from kubiya_workers.contracts.keys import NewKey, Scope
@@ -65,10 +66,12 @@ class Models:
 class Api:
     """The application under test, its parts and a client for each scope."""
 
+    app: FastAPI
     plane: ControlPlane
     engine: Engine
     admin: httpx.AsyncClient
     client: httpx.AsyncClient
+    read: httpx.AsyncClient
     worker: httpx.AsyncClient
     nobody: httpx.AsyncClient
     open: Callable[[str], httpx.AsyncClient]
@@ -104,6 +107,6 @@ async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
         return opened[-1]
 
     made = {scope: (await keys.create(database, NewKey(name=scope, scope=scope))).key for scope in Scope}
-    yield Api(plane, engine, *(open_with(made[scope]) for scope in Scope), open_with(""), open_with)
+    yield Api(application, plane, engine, *(open_with(made[scope]) for scope in Scope), open_with(""), open_with)
     for client in opened:
         await client.aclose()

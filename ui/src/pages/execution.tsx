@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams } from "react-router";
 import { get, post } from "../api";
 import type { Execution, Queue, Submitted, UsageSum } from "../contracts";
 import { useNow } from "../context";
+import { useMay } from "../may";
 import { Badge, Copy, Facts, Failure, Page, Panel, Tabs } from "../parts/basics";
 import { EventsView } from "../parts/events_view";
 import { RunLive } from "../parts/run_live";
@@ -85,6 +86,7 @@ function Why({ execution }: { execution: Execution }) {
 
 function Actions({ execution }: { execution: Execution }) {
   const navigate = useNavigate();
+  const not = useMay("run");
   const [problem, setProblem] = useState<string | null>(null);
   const again = () => {
     post<Submitted>(`/api/v1/agents/${encodeURIComponent(execution.entity_id)}/execute`, requestOf(execution))
@@ -97,7 +99,7 @@ function Actions({ execution }: { execution: Execution }) {
       <Copy label="Copy as command" text={commandOf(execution)} />
       <Copy label="Copy as curl" text={curlOf(execution)} />
       <Copy label="Copy as JSON" text={JSON.stringify(execution, null, 2)} />
-      <button className="primary" onClick={again}>
+      <button className="primary" onClick={again} disabled={not !== null} title={not ?? undefined}>
         Run again
       </button>
     </>

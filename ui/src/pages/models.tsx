@@ -3,6 +3,7 @@ import { Link, useSearchParams } from "react-router";
 
 import { get, post } from "../api";
 import type { Model, ModelTest } from "../contracts";
+import { useMay } from "../may";
 import { Badge, Empty, Failure, Page, Panel } from "../parts/basics";
 import { Table, type Column } from "../parts/table";
 import { useLoad } from "../use_load";
@@ -82,6 +83,7 @@ function price(model: Model, kind: "input" | "output"): string {
 }
 
 function Test({ model }: { model: string }) {
+  const not = useMay("run");
   const [result, setResult] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const test = () => {
@@ -93,7 +95,7 @@ function Test({ model }: { model: string }) {
   };
   return (
     <span className="row">
-      <button className="small" onClick={test} disabled={busy} aria-label={`Test ${model}`}>
+      <button className="small" onClick={test} disabled={busy || not !== null} title={not ?? undefined} aria-label={`Test ${model}`}>
         {busy ? "…" : "Test"}
       </button>
       <span className="quiet" role="status">

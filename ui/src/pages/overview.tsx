@@ -5,10 +5,13 @@ import type { Execution, Live, Minute, Notice } from "../contracts";
 import { useNow, useWorld } from "../context";
 import { Badge, Empty, Facts, Failure, Figure, Page, Panel } from "../parts/basics";
 import { Bars, Line } from "../parts/charts";
+import { Queues } from "../parts/queues";
+import { IS_FLEET } from "../place";
 import { useLoad } from "../use_load";
 import { ago, clock, pluralized, span } from "../words";
 
 const RECENT_MS = 4000;
+const ANSWERS = IS_FLEET ? "Time of its own check" : "Latency";
 const NOT_KNOWN = "not known for now";
 
 export default function Overview() {
@@ -19,7 +22,10 @@ export default function Overview() {
       {live && <Notices notices={live.notices} />}
       {live ? <Figures live={live} /> : <p className="quiet pad">Loading…</p>}
       <div className="grid two">
-        <Recent />
+        <div className="stack">
+          {IS_FLEET && live && <Queues live={live} />}
+          <Recent />
+        </div>
         <div className="stack">
           {live && <Connection live={live} now={now} />}
           <Panel title="System">
@@ -27,10 +33,10 @@ export default function Overview() {
               rows={[
                 ["Version", session.version],
                 ["Build of these pages", session.build],
-                ["Host", session.hostname],
+                [IS_FLEET ? "Answered from" : "Host", session.hostname],
                 ["System", session.os],
                 ["Python", session.python],
-                ["Home", session.home],
+                ...(IS_FLEET ? [] : [["Home", session.home] as const]),
                 ["Temporal", live?.connection.temporal_host],
               ]}
             />
@@ -54,7 +60,7 @@ function Figures({ live }: { live: Live }) {
   for (const worker of live.workers) states.set(worker.listed.state, (states.get(worker.listed.state) ?? 0) + 1);
   const isKnown = live.connection.state === "connected";
   const takesNone = live.workers.filter((worker) => worker.report?.taking === false).length;
-  const running = states.get("running") ?? states.get("active") ?? 0;
+  const running = (states.get("running") ?? 0) + (states.get("active") ?? 0);
   const waiting = Object.values(live.backlog).reduce((sum, tasks) => sum + tasks, 0);
   const last = live.minutes.slice(-60);
   const total = (field: keyof Omit<Minute, "at">) => last.reduce((sum, minute) => sum + minute[field], 0);
@@ -115,13 +121,13 @@ function Connection({ live, now }: { live: Live; now: number }) {
     <Panel title="Control plane" aside={<Badge state={connection.state} />}>
       <Line
         values={connection.samples.map((sample) => sample.latency_ms)}
-        label={`Latency of the control plane: ${latency === null ? "it does not answer" : span(latency)}`}
+        label={`${ANSWERS} of the control plane: ${latency === null ? "it does not answer" : span(latency)}`}
       />
       <Facts
         rows={[
           ["Address", connection.url],
-          ["Latency", latency === null ? "–" : `${latency.toFixed(1)} ms`],
-          ["Last contact", ago(connection.last_contact, now)],
+          [ANSWERS, latency === null ? "–" : `${latency.toFixed(1)} ms`],
+          [IS_FLEET ? "Last check" : "Last contact", ago(connection.last_contact, now)],
         ]}
       />
       <Link to="/control-plane">More</Link>

@@ -4,6 +4,7 @@ import { useNavigate, useParams, useSearchParams } from "react-router";
 import { get, post } from "../api";
 import type { Agent, Model, Queue, Submitted } from "../contracts";
 import { useWorld } from "../context";
+import { useMay } from "../may";
 import { Empty, Page } from "../parts/basics";
 import { RunLive } from "../parts/run_live";
 import { useRun } from "../stream/use_run";
@@ -47,6 +48,7 @@ function Start() {
   const { live } = useWorld();
   const [params] = useSearchParams();
   const navigate = useNavigate();
+  const not = useMay("run");
   const agents = useLoad("agents", (signal) => get<readonly Agent[]>("/api/v1/agents?limit=200", signal));
   const models = useLoad("models", (signal) => get<readonly Model[]>("/api/v1/models?limit=200", signal));
   const queues = useLoad("queues", (signal) => get<readonly Queue[]>("/api/v1/worker-queues?limit=200", signal));
@@ -147,10 +149,11 @@ function Start() {
           Stay for follow-up messages
         </label>
         <span className="grow" />
-        <button className="primary" disabled={busy || !wish.prompt.trim()}>
+        <button className="primary" disabled={busy || not !== null || !wish.prompt.trim()} title={not ?? undefined}>
           {busy ? "Starting" : "Run"} <kbd>Ctrl ↵</kbd>
         </button>
       </div>
+      {not && <p className="quiet">{not}</p>}
       {problem && (
         <p className="bad-text" role="alert">
           {problem}

@@ -1,11 +1,14 @@
+import type { ReactNode } from "react";
 import { Link, useParams } from "react-router";
 
 import { post } from "../api";
-import type { Action, PoolWorker, WorkerReport } from "../contracts";
+import type { Action, PoolWorker, Wish, Worker, WorkerReport } from "../contracts";
 import { useNow, useWorld } from "../context";
+import { useMay } from "../may";
 import { Badge, Confirmed, Empty, Facts, Figure, Page, Panel } from "../parts/basics";
 import { LogView } from "../parts/log_view";
-import { ago, clock, count, since, size, span } from "../words";
+import { IS_FLEET } from "../place";
+import { ago, clock, count, shown, since, size, span } from "../words";
 
 const QUESTIONS: Record<Action, string> = {
   pause: "It finishes what it has and takes nothing new, until it is resumed. Pause it?",
@@ -18,11 +21,12 @@ const NAMES: Record<Action, string> = { pause: "Pause", resume: "Resume", drain:
 export default function WorkerPage() {
   const { key = "" } = useParams();
   const { live } = useWorld();
+  const not = useMay("tend");
   const worker = live?.workers.find((one) => one.key === key);
   if (live === null) return <p className="quiet pad">Loading…</p>;
   if (worker === undefined) {
     return (
-      <Empty title={`There is no worker of queue ${key} here`}>
+      <Empty title={IS_FLEET ? `No worker ${key} lives, or did within the last hour` : `There is no worker of queue ${key} here`}>
         <Link to="/workers">All workers</Link>
       </Empty>
     );
@@ -31,7 +35,8 @@ export default function WorkerPage() {
     <Page
       title={
         <>
-          {worker.listed.queue} <Badge state={worker.pause ? "paused" : worker.listed.state} />
+          {worker.listed.queue} {worker.remote && <span className="quiet">on {worker.listed.hostname ?? "a host without a name"}</span>}{" "}
+          <Badge state={worker.pause ? "paused" : worker.listed.state} />
         </>
       }
       aside={worker.actions.map((action) => (
@@ -39,16 +44,25 @@ export default function WorkerPage() {
           key={action}
           name={NAMES[action]}
           question={QUESTIONS[action]}
-          act={() => post(`/console/api/workers/${encodeURIComponent(key)}/${action}`)}
+          act={() => post(`${worker.record ? "/console/api" : "/api/v1"}/workers/${encodeURIComponent(key)}/${action}`)}
+          not={not}
         />
       ))}
     >
+      {worker.remote && <Remote worker={worker.remote} others={live.workers} />}
       <Why worker={worker} />
       {worker.report && <Figures report={worker.report} />}
+      {worker.report && worker.remote && <AsOf heard={worker.remote.last_heartbeat} />}
       <div className="grid two">
         <About worker={worker} />
         <Running worker={worker} />
       </div>
+      {worker.remote && (
+        <Panel title="Log">
+          <p className="quiet">Its log is on its host. There:</p>
+          <pre className="terminal">kubiya worker logs --queue-id={worker.listed.queue} --follow</pre>
+        </Panel>
+      )}
       {worker.log && (
         <Panel title="Log" aside={<Link to={`/logs?source=${encodeURIComponent(worker.log)}`}>Search it</Link>}>
           <LogView source={worker.log} className="short" />
@@ -58,9 +72,44 @@ export default function WorkerPage() {
   );
 }
 
+/** What was asked of it, whether it has heard, and that it is gone. */
+function Remote({ worker, others }: { worker: Worker; others: readonly PoolWorker[] }) {
+  const now = useNow();
+  const { wish } = worker;
+  const isGone = worker.disconnected_at !== null;
+  const next = others.find(
+    ({ remote }) =>
+      remote && remote.disconnected_at === null && remote.hostname === worker.hostname && remote.queue_id === worker.queue_id,
+  );
+  return (
+    <div role="status" className="stack">
+      {isGone && (
+        <p className="banner bad">
+          It is {shown(worker.status)} since {clock(worker.disconnected_at)}
+          {worker.disconnect_reason && `: ${worker.disconnect_reason}`}. It hears nothing any more.{" "}
+          {next && <Link to={`/workers/${next.key}`}>Another of its queue runs on its host.</Link>}
+        </p>
+      )}
+      {wish && <Asked wish={wish} isGone={isGone} now={now} />}
+    </div>
+  );
+}
+
+function Asked({ wish, isGone, now }: { wish: Wish; isGone: boolean; now: number }) {
+  const asked = `Asked to ${wish.action} by ${wish.asked_by} ${since(wish.asked_at, now)} ago`;
+  if (wish.refused !== null) return <p className="banner bad">{`${asked}. It cannot: ${wish.refused}`}</p>;
+  if (wish.heard_at !== null) return <p className="banner">{`${asked}. It heard at ${clock(wish.heard_at)}.`}</p>;
+  if (isGone) return <p className="banner bad">{`${asked}. It was gone before it heard.`}</p>;
+  return <p className="banner warn">{`${asked}. It hears of it within moments, with its next heartbeat at the latest.`}</p>;
+}
+
 function Why({ worker }: { worker: PoolWorker }) {
   const reason = worker.report?.taking === false ? worker.report.reason : worker.record?.reason;
   return reason ? <p className="banner warn">It takes no work: {reason}</p> : null;
+}
+
+function AsOf({ heard }: { heard: string }) {
+  return <p className="quiet">As of its last heartbeat, {since(heard, useNow())} ago.</p>;
 }
 
 function Figures({ report }: { report: WorkerReport }) {
@@ -89,7 +138,7 @@ function Figures({ report }: { report: WorkerReport }) {
 
 function About({ worker }: { worker: PoolWorker }) {
   const now = useNow();
-  const { listed, record, report } = worker;
+  const { listed, record, remote, report } = worker;
   return (
     <Panel title="Process">
       <Facts
@@ -98,21 +147,35 @@ function About({ worker }: { worker: PoolWorker }) {
           ["Host", listed.hostname],
           ["PID", listed.pid],
           ["Uptime", since(listed.started_at, now)],
-          ["Restarts", record?.last_restart ? `${record.restarts}, the last: ${record.last_restart.reason}` : listed.restarts],
+          ...(remote ? [] : [["Restarts", restarts(worker)] as const]),
           ["Last poll", report?.last_poll && ago(report.last_poll, now)],
-          ["Last heartbeat", report?.last_heartbeat && ago(report.last_heartbeat, now)],
+          ["Last heartbeat", ago(remote?.last_heartbeat ?? report?.last_heartbeat, now)],
           ["Backlog of its queue", report?.backlog],
+          ...(remote ? told(remote, now) : []),
           ["Version", listed.version],
-          ["Control plane", record?.control_plane_url],
+          ["Control plane", record?.control_plane_url ?? report?.control_plane_url],
           ["Temporal", report?.temporal_host],
-          ["Directory", record?.started_with.cwd],
-          ["Log", record?.log],
+          ["Directory", record?.started_with.cwd ?? remote?.system_info["cwd"]?.toString()],
+          ...(record ? [["Log", record.log] as const] : []),
           ["Metrics", report?.metrics],
           ["Paused", worker.pause && `since ${clock(worker.pause.since)}${worker.pause.note ? `: ${worker.pause.note}` : ""}`],
         ]}
       />
     </Panel>
   );
+}
+
+function restarts({ listed, record }: PoolWorker): ReactNode {
+  return record?.last_restart ? `${record.restarts}, the last: ${record.last_restart.reason}` : listed.restarts;
+}
+
+function told(remote: Worker, now: number): readonly (readonly [string, ReactNode])[] {
+  const system = (name: string) => remote.system_info[name]?.toString();
+  return [
+    ["Registered", `${since(remote.registered_at, now)} ago`],
+    ["System", [system("os_name"), system("os_version")].filter(Boolean).join(" ") || null],
+    ["Python", system("python_version")],
+  ];
 }
 
 function Running({ worker }: { worker: PoolWorker }) {

@@ -4,6 +4,7 @@ import type { PoolWorker } from "../contracts";
 import { useNow, useWorld } from "../context";
 import { Badge, Empty, Page } from "../parts/basics";
 import { Table, type Column } from "../parts/table";
+import { IS_FLEET } from "../place";
 import { count, since, size } from "../words";
 
 export default function Workers() {
@@ -26,8 +27,11 @@ export default function Workers() {
       }
     >
       {live?.workers.length === 0 ? (
-        <Empty title="No worker was started on this machine">
-          <pre>kubiya worker start --queue-id=my-queue --type=local -d</pre>
+        <Empty title={IS_FLEET ? "No worker of this control plane lives" : "No worker was started on this machine"}>
+          <pre>
+            {IS_FLEET && `export CONTROL_PLANE_URL=${location.origin} KUBIYA_API_KEY=…\n`}
+            kubiya worker start --queue-id=my-queue --type=local -d
+          </pre>
         </Empty>
       ) : (
         <Table
@@ -43,6 +47,11 @@ export default function Workers() {
 }
 
 function columns(now: number): readonly Column<PoolWorker>[] {
+  const columns = all(now);
+  return IS_FLEET ? columns.filter(({ name }) => name !== "Type" && name !== "Restarts") : columns;
+}
+
+function all(now: number): readonly Column<PoolWorker>[] {
   return [
     { name: "Queue", cell: (worker) => <strong>{worker.listed.queue}</strong> },
     { name: "State", cell: (worker) => <Badge state={worker.pause ? "paused" : worker.listed.state} /> },
@@ -63,6 +72,9 @@ function columns(now: number): readonly Column<PoolWorker>[] {
     { name: "Memory", cell: ({ report }) => size(report?.memory), className: "number" },
     { name: "Tasks", cell: (worker) => count(worker.listed.tasks), className: "number" },
     { name: "Restarts", cell: (worker) => count(worker.listed.restarts), className: "number" },
+    ...(IS_FLEET
+      ? [{ name: "Heard", cell: ({ remote }: PoolWorker) => `${since(remote?.last_heartbeat, now)} ago`, className: "number" }]
+      : []),
     { name: "Worker ID", cell: (worker) => <code>{worker.listed.worker_id?.slice(0, 8) ?? "–"}</code> },
   ];
 }

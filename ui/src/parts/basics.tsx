@@ -136,11 +136,14 @@ export function Confirmed({
   question,
   act,
   className = "",
+  not = null,
 }: {
   name: string;
   question: string;
   act: () => Promise<unknown>;
   className?: string;
+  /** Why it may not be done. */
+  not?: string | null;
 }) {
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -158,7 +161,7 @@ export function Confirmed({
   };
   return (
     <>
-      <button className={className} onClick={() => setAsking(true)}>
+      <button className={className} disabled={not !== null} title={not ?? undefined} onClick={() => setAsking(true)}>
         {name}
       </button>
       {asking && (

@@ -6,6 +6,7 @@ import { Link } from "react-router";
 import { get, post } from "../api";
 import type { Execution } from "../contracts";
 import { useNow } from "../context";
+import { useMay } from "../may";
 import { statusOf, usageOf, type Run } from "../stream/reducer";
 import { useLoad } from "../use_load";
 import { count, money, span } from "../words";
@@ -77,8 +78,10 @@ function Waiting({ id, run }: { id: string; run: Run }) {
 function Steering({ id, run }: { id: string; run: Run }) {
   const [text, setText] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
+  const not = useMay("run");
   const status = statusOf(run)?.status;
   if (run.done || status === undefined) return null;
+  if (not !== null) return <p className="quiet steering">{not}</p>;
   const tell = (path: string, body: unknown = {}) => {
     setProblem(null);
     return post(`/api/v1/executions/${id}/${path}`, body).catch((error: unknown) =>

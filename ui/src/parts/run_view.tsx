@@ -7,6 +7,7 @@ import { post } from "../api";
 import { isOpen, type Item, type ModelStep, type Run, type ToolStep } from "../stream/reducer";
 import { clock, span } from "../words";
 import { useNow } from "../context";
+import { useMay } from "../may";
 import { Badge, Copy } from "./basics";
 import { useSticky } from "./use_sticky";
 import { Code, Json, Markdown, Terminal } from "./text";
@@ -204,6 +205,7 @@ function Approval({ id, step }: { id: string; step: ToolStep }) {
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
+  const not = useMay("run");
   const asked = step.approval;
   if (!asked) return null;
   const answer = (decision: "approved" | "denied") => {
@@ -221,14 +223,14 @@ function Approval({ id, step }: { id: string; step: ToolStep }) {
       </p>
       <div className="row">
         <input aria-label="Reason" placeholder="Reason (the model reads it)" value={reason} onChange={(event) => setReason(event.target.value)} />
-        <button className="primary" disabled={busy} onClick={() => answer("approved")}>
+        <button className="primary" disabled={busy || not !== null} title={not ?? undefined} onClick={() => answer("approved")}>
           Approve
         </button>
-        <button disabled={busy} onClick={() => answer("denied")}>
+        <button disabled={busy || not !== null} title={not ?? undefined} onClick={() => answer("denied")}>
           Deny
         </button>
       </div>
-      {problem && <p className="bad-text">{problem}</p>}
+      {(problem ?? not) && <p className="bad-text">{problem ?? not}</p>}
     </div>
   );
 }

@@ -1,6 +1,8 @@
 // Server-sent events that are never given up: a browser tries again when a connection breaks, but not when the answer
 // is an error, as it is while the control plane is away.
 
+import { BASE } from "../place";
+
 const AGAIN_MS = 500;
 const LONGEST_MS = 5000;
 
@@ -19,7 +21,7 @@ export function listen({ url, types, take, connected }: Hearer): () => void {
   let timer = 0;
   let patience = AGAIN_MS;
   const open = () => {
-    source = new EventSource(url(after));
+    source = new EventSource(BASE + url(after));
     for (const type of types) {
       source.addEventListener(type, (event) => {
         // The browser's own "error" has no data; a run that failed tells of it by the same name.

@@ -46,7 +46,7 @@ def list_(output: Format) -> None:
     type=click.Choice([scope.value for scope in Scope]),
     default=Scope.CLIENT.value,
     show_default=True,
-    help="admin: everything; client: everything but keys; worker: register workers.",
+    help="admin: everything; client: all but keys and what workers are asked; read: look; worker: register workers.",
 )
 @click.option("--queue", metavar="ID", help="The one queue whose workers it registers, by id or name; scope worker.")
 @click.option("--expires", metavar="TIME", callback=_expiry, help="When it ends by itself, from now: 12h, 90d.")

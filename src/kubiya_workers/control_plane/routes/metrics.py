@@ -20,7 +20,7 @@ router = APIRouter(tags=["health"])
 async def get_metrics(request: Request, plane: Plane) -> Response:
     if not is_local(request):
         caller = await plane.auth.authenticate(request.headers.get("authorization"))
-        check_scope(caller, frozenset({Scope.CLIENT}))
+        check_scope(caller, frozenset({Scope.CLIENT}), reads=True)
 
     async def checks() -> Mapping[str, Check]:
         return (await health.ask(plane)).checks

@@ -48,7 +48,7 @@ Body = TypeVar("Body", bound=Wire)
 
 log = logs.get(__name__)
 
-_READERS = frozenset({Scope.CLIENT, Scope.WORKER})
+_READERS = frozenset({Scope.CLIENT, Scope.READ, Scope.WORKER})
 _WRITERS = frozenset({Scope.WORKER})
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 

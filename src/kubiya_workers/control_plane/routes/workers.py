@@ -1,15 +1,27 @@
 """Workers: they register on a queue, beat and leave; people list them."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from kubiya_workers.contracts.ids import WorkerId
 from kubiya_workers.contracts.pool import CrashReport
-from kubiya_workers.contracts.workers import Disconnect, Heartbeat, Registered, Registration, Worker
-from kubiya_workers.control_plane.deps import Anyone, Client, ControlPlane, Paged, Plane, WorkerToken, reached_at
+from kubiya_workers.contracts.workers import (
+    Action,
+    AskedOf,
+    Disconnect,
+    Heartbeat,
+    Registered,
+    Registration,
+    Wanted,
+    Worker,
+)
+from kubiya_workers.control_plane.deps import Admin, Anyone, Client, ControlPlane, Paged, Plane, WorkerToken, reached_at
 from kubiya_workers.control_plane.services import crashes, models, workers
 from kubiya_workers.control_plane.services.enrolment import Enrolled
+
+LONGEST_WAIT_S = 25.0
 
 router = APIRouter(tags=["workers"])
 
@@ -42,14 +54,33 @@ async def get_worker(plane: Plane, caller: Client, worker_id: WorkerId) -> Worke
     return await workers.get(plane.database, worker_id)
 
 
-@router.post("/workers/{worker_id}/heartbeat", status_code=204)
-async def beat(plane: Plane, caller: WorkerToken, worker_id: WorkerId, heartbeat: Heartbeat) -> None:
-    await workers.beat(plane.database, caller, worker_id, heartbeat)
+@router.post("/workers/{worker_id}/heartbeat", response_model=None, responses={200: {"model": Wanted}, 204: {}})
+async def beat(plane: Plane, caller: WorkerToken, worker_id: WorkerId, heartbeat: Heartbeat) -> Wanted | Response:
+    """204, or 200 with what is wanted of this worker."""
+    wish = await workers.beat(plane.database, caller, worker_id, heartbeat)
+    return Response(status_code=204) if wish is None else Wanted(wish=wish)
+
+
+@router.get("/workers/{worker_id}/wish", response_model=None, responses={200: {"model": Wanted}, 204: {}})
+async def await_wish(
+    plane: Plane, caller: WorkerToken, worker_id: WorkerId, wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S)] = 0.0
+) -> Wanted | Response:
+    """200 with what is wanted of this worker once there is something, 204 after `wait` seconds."""
+    wish = await plane.waiting.wish(plane.database, caller, worker_id, wait)
+    return Response(status_code=204) if wish is None else Wanted(wish=wish)
 
 
 @router.post("/workers/{worker_id}/disconnect", status_code=204)
 async def disconnect(plane: Plane, caller: WorkerToken, worker_id: WorkerId, leave: Disconnect) -> None:
     await workers.disconnect(plane.database, plane.auth, caller, worker_id, leave)
+
+
+@router.post("/workers/{worker_id}/{action}", status_code=202)
+async def ask(plane: Plane, caller: Admin, worker_id: WorkerId, action: Action, asked: AskedOf | None = None) -> Worker:
+    """It hears of it within moments, at its next heartbeat at the latest: `wish` of it says whether it has."""
+    worker = await workers.ask(plane.database, caller, worker_id, action, asked or AskedOf())
+    plane.waiting.wake(worker_id)
+    return worker
 
 
 def _registered(plane: ControlPlane, enrolled: Enrolled, url: str) -> Registered:

@@ -17,10 +17,13 @@ from kubiya_workers.contracts.ids import KeyId, WorkerId, new_id
 from kubiya_workers.contracts.keys import Caller, Key, Scope
 from kubiya_workers.contracts.queues import NewQueue, Queue
 from kubiya_workers.contracts.workers import (
+    Action,
+    AskedOf,
     Disconnect,
     Heartbeat,
     Registration,
     SystemInfo,
+    Wish,
     Worker,
     WorkerStatus,
 )
@@ -93,8 +96,8 @@ async def get(database: Database, worker_id: WorkerId) -> Worker:
         return await _find(connection, worker_id)
 
 
-async def beat(database: Database, caller: Caller, worker_id: WorkerId, heartbeat: Heartbeat) -> None:
-    """Note that a worker lives.
+async def beat(database: Database, caller: Caller, worker_id: WorkerId, heartbeat: Heartbeat) -> Wish | None:
+    """Note that a worker lives, and what it has heard; what is still wanted of it.
 
     Raises:
         Forbidden: the caller is another worker.
@@ -104,10 +107,36 @@ async def beat(database: Database, caller: Caller, worker_id: WorkerId, heartbea
     credentials.check_own_worker(caller, worker_id)
     if not heartbeat.status.is_live:
         raise Invalid(f"a heartbeat cannot say {heartbeat.status}", fix="Post to /disconnect to leave.")
+    now = datetime.now(UTC)
     async with database.writing() as connection:
-        if not await store.beat(connection, worker_id, heartbeat, datetime.now(UTC)):
+        if not await store.beat(connection, worker_id, heartbeat, now):
             worker = await _find(connection, worker_id)
             raise Conflict(f"worker {worker_id} is {worker.status}", fix="Register again.")
+        # The row is ours since it was written: nobody asks for something else meanwhile.
+        wish, heard = await store.wish_of(connection, worker_id), heartbeat.heard
+        if wish is None or wish.heard_at is not None:
+            return None
+        if heard is None or heard.id != wish.id:
+            return wish
+        await store.ask(connection, worker_id, wish.model_copy(update={"heard_at": now, "refused": heard.refused}))
+        return None
+
+
+async def ask(database: Database, caller: Caller, worker_id: WorkerId, action: Action, asked: AskedOf) -> Worker:
+    """Keep a wish until the worker has heard of it; it takes the place of one before.
+
+    Raises:
+        NotFound: no such worker.
+        Conflict: it is gone, or cannot be asked this now.
+    """
+    wish = Wish(id=new_id(), action=action, asked_by=caller.name, asked_at=datetime.now(UTC), **asked.model_dump())
+    async with database.writing() as connection:
+        worker = await _find(connection, worker_id)
+        if action not in worker.can:
+            raise Conflict(_why_not(worker, action), fix=f"kubiya worker list shows what runs on {worker.queue_name}.")
+        if not await store.ask(connection, worker_id, wish):
+            raise Conflict(f"worker {worker_id} has just gone", fix="kubiya worker list")
+    return worker.model_copy(update={"wish": wish})
 
 
 async def disconnect(database: Database, auth: Auth, caller: Caller, worker_id: WorkerId, leave: Disconnect) -> None:
@@ -257,6 +286,17 @@ async def _give_token(connection: AsyncConnection, worker: Worker, registered_by
     )
     await keys.insert(connection, key, credentials.digest(token))
     return token
+
+
+def _why_not(worker: Worker, action: Action) -> str:
+    if not worker.status.is_live:
+        why = f", {worker.disconnect_reason}" if worker.disconnect_reason else ""
+        return f"worker {worker.id} is {worker.status}{why}: it hears nothing any more"
+    if not worker.hears:
+        return f"worker {worker.id} has not said that it can be asked anything: its version may be an older one"
+    if action is Action.RESTART and worker.status is not WorkerStatus.DRAINING:
+        return f"worker {worker.id} is kept by nobody who could start it again"
+    return f"worker {worker.id} is {worker.status}: it cannot be asked to {action} now"
 
 
 async def _find(connection: AsyncConnection, worker_id: WorkerId) -> Worker:

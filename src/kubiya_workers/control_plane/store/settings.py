@@ -3,6 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .tables import settings
@@ -17,3 +18,13 @@ async def put(connection: AsyncConnection, name: str, value: Any) -> None:
     updated = await connection.execute(sa.update(settings).where(settings.c.name == name).values(value=value))
     if not updated.rowcount:
         await connection.execute(sa.insert(settings).values(name=name, value=value))
+
+
+async def put_if_none(connection: AsyncConnection, name: str, value: Any) -> Any:
+    """What is set under a name: `value`, unless somebody was here before."""
+    found = await get(connection, name)
+    if found is not None:
+        return found
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    await connection.execute(insert(settings).values(name=name, value=value).on_conflict_do_nothing())
+    return await get(connection, name)

@@ -122,6 +122,15 @@ keys = sa.Table(
 )
 """`digest` is the SHA-256 of the key in hex; the key itself is nowhere."""
 
+tickets = sa.Table(
+    "tickets",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    _moment("expires_at"),
+)
+"""Each lets one browser in as its key; `digest` is the ticket's SHA-256 in hex."""
+
 workers = sa.Table(
     "workers",
     METADATA,
@@ -142,7 +151,9 @@ workers = sa.Table(
     _moment("last_heartbeat"),
     _moment("disconnected_at", nullable=True),
     _text("disconnect_reason"),
+    sa.Column("wish", sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql"), nullable=True),
 )
+"""`wish` is the `Wish` that was asked last."""
 
 executions = sa.Table(
     "executions",

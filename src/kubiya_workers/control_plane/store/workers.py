@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kubiya_workers.contracts.ids import EnvironmentId, QueueId, WorkerId
-from kubiya_workers.contracts.workers import Heartbeat, Worker, WorkerStatus
+from kubiya_workers.contracts.workers import Heartbeat, Wish, Worker, WorkerStatus
 
 from .queues import LIVE
 from .tables import queues, workers
@@ -87,6 +87,24 @@ async def beat(connection: AsyncConnection, worker_id: WorkerId, beat: Heartbeat
         values["system_info"] = beat.system_info
     changed = await connection.execute(sa.update(workers).where(workers.c.id == worker_id, _IS_LIVE).values(values))
     return changed.rowcount > 0
+
+
+async def ask(connection: AsyncConnection, worker_id: WorkerId, wish: Wish) -> bool:
+    """Keep what is asked of a worker, in place of what was before; False when there is no such live worker."""
+    query = sa.update(workers).where(workers.c.id == worker_id, _IS_LIVE)
+    return (await connection.execute(query.values(wish=wish.model_dump(mode="json")))).rowcount > 0
+
+
+async def wish_of(connection: AsyncConnection, worker_id: WorkerId) -> Wish | None:
+    """What was asked of it last."""
+    found = (await connection.execute(sa.select(workers.c.wish).where(workers.c.id == worker_id))).scalar_one_or_none()
+    return None if found is None else Wish.model_validate(found)
+
+
+async def with_wishes(connection: AsyncConnection) -> Sequence[WorkerId]:
+    """The live workers of which something is wanted that they have not heard yet."""
+    unheard = (workers.c.wish.is_not(None), workers.c.wish["heard_at"].as_string().is_(None))
+    return [WorkerId(row.id) for row in await connection.execute(sa.select(workers.c.id).where(_IS_LIVE, *unheard))]
 
 
 async def pulses(connection: AsyncConnection) -> Sequence[Pulse]:

@@ -2,6 +2,7 @@
 
 import click
 
+from .asking import drain
 from .ending import clean, restart, stop
 from .installing import install, uninstall
 from .logs import logs
@@ -25,5 +26,5 @@ def group() -> None:
     """
 
 
-for command in (start, stop, restart, status, list_, logs, pause, resume, clean, install, uninstall, unit):
+for command in (start, stop, restart, status, list_, logs, pause, resume, drain, clean, install, uninstall, unit):
     group.add_command(command)

@@ -7,6 +7,7 @@ import click
 
 from kubiya_workers.contracts.errors import Conflict
 from kubiya_workers.contracts.pool import Mode, Record
+from kubiya_workers.contracts.workers import Action
 from kubiya_workers.launchers import environment as environments
 from kubiya_workers.launchers.docker import remembered
 from kubiya_workers.launchers.upkeep import daemon, leavings, records
@@ -23,6 +24,7 @@ from ...proxying import Gateway, chosen, is_of_queue
 from ...running import run
 from ..words import confirm
 from . import in_docker, in_kubernetes
+from .asking import asked, worker_argument
 from .starting import Wish, check, in_the_background
 from .words import queue_option
 
@@ -63,16 +65,21 @@ async def _end(paths: Paths, queue: str, timeout: float) -> bool:
 
 
 @click.command()
+@worker_argument
 @queue_option
 @_timeout
 @output_option
-def restart(queue: str, timeout: float, output: Format) -> int:
+def restart(worker_id: str | None, queue: str, timeout: float, output: Format) -> int:
     """Stop the worker of a queue on this machine, and start it in the background.
+
+    With WORKER_ID, that worker, on any machine, by whoever keeps it there: it drains, and is started as it was.
 
     It keeps the flags that it was started with, and takes its variables from the environment of this command. Its
     packages are installed first: when that fails, the running worker is not touched. One in a container keeps that,
     and its variables.
     """
+    if worker_id:
+        return asked(worker_id, Action.RESTART, output)
     known = settings()
     if remembered.read(known.paths, queue) is not None:
         show(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from kubiya_workers.contracts.pool import Pause, WorkerReport
+from kubiya_workers.contracts.workers import Action
 from kubiya_workers.launchers.docker import remembered
 from kubiya_workers.launchers.upkeep import pauses, records
 from kubiya_workers.launchers.upkeep.asking import report_of
@@ -18,6 +19,7 @@ from ...exit import Exit
 from ...output import Format, output_option, show_plain
 from ...running import run
 from . import in_docker
+from .asking import asked, worker_argument
 from .words import quantity_of, queue_option
 
 _HEARD_WITHIN_S = 10.0
@@ -26,19 +28,24 @@ _TIME = duration(1, 365 * 86_400)
 
 
 @click.command()
+@worker_argument
 @queue_option
 @click.option("--note", help="Why, for whoever looks.")
 @click.option("--for", "time_", callback=quantity_of(_TIME), help="Resume by itself after this long (30m, 12h).")
 @output_option
-def pause(queue: str, note: str | None, time_: int | None, output: Format) -> int:
-    """Let the worker of a queue finish what it has, and take nothing more.
+def pause(worker_id: str | None, queue: str, note: str | None, time_: int | None, output: Format) -> int:
+    """Let the worker of a queue of this machine finish what it has, and take nothing more.
 
-    It stays so until it is resumed, through restarts too. What is submitted meanwhile waits.
+    It stays so until it is resumed, through restarts too. What is submitted meanwhile waits. With WORKER_ID, that
+    worker, on any machine: it hears of it within moments.
 
     \b
     kubiya worker pause --queue-id=my-queue --note="moving the database" --for=30m
     """
     paths, now = settings().paths, datetime.now(UTC)
+    if worker_id:
+        until = now + timedelta(seconds=time_) if time_ else None
+        return asked(worker_id, Action.PAUSE, output, note=note, until=until)
     if remembered.read(paths, queue) is not None:
         words = [*([f"--note={note}"] if note else []), *([f"--for={time_}"] if time_ else [])]
         return in_docker.passed_on(paths, queue, "pause", [*words, f"--output={output}"])
@@ -57,10 +64,16 @@ def pause(queue: str, note: str | None, time_: int | None, output: Format) -> in
 
 
 @click.command()
+@worker_argument
 @queue_option
 @output_option
-def resume(queue: str, output: Format) -> int:
-    """Let a paused worker take work again; one that is not paused is left as it is."""
+def resume(worker_id: str | None, queue: str, output: Format) -> int:
+    """Let a paused worker take work again; one that is not paused is left as it is.
+
+    The worker of a queue of this machine, or one on any machine by WORKER_ID.
+    """
+    if worker_id:
+        return asked(worker_id, Action.RESUME, output)
     paths = settings().paths
     if remembered.read(paths, queue) is not None:
         return in_docker.passed_on(paths, queue, "resume", [f"--output={output}"])

@@ -44,6 +44,10 @@ def quantity_of(parse: Callable[[str], int]) -> Callable[[click.Context, click.P
 
 
 def _queue(context: click.Context, parameter: click.Parameter, word: str | None) -> str:
+    if context.params.get("worker_id"):
+        if word:
+            raise click.UsageError("Name a worker by its id, or the queue of this machine's, not both.")
+        return ""
     queue = word or Source.of_process().get(v.QUEUE_ID)
     if not queue:
         raise click.UsageError("Say which queue: --queue-id NAME.")
