@@ -14,11 +14,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ..e2e.gateways import uv_cache
 from ..e2e.machine import until
+from .browser import no_barriers
 from .screenshots import busy, pages, settled
 from .stack import HOSTILE, QUEUE, Stack, stack
 
 STATIC = Path(__file__).parents[2] / "src/kubiya_workers/console/static/index.html"
-AXE = Path(__file__).parents[2] / "ui/node_modules/axe-core/axe.min.js"
 pytestmark = pytest.mark.skipif(not STATIC.exists(), reason="the pages are not built: Node.js 20 or newer is missing")
 SLOW_MS = 20_000
 
@@ -69,14 +69,7 @@ def test_a_page_is_there_after_a_reload_and_open_to_all(
     page.reload()
     expect(page.locator("main h1")).to_have_text(heading, timeout=SLOW_MS)
     expect(page.locator(".failure button")).to_have_count(0)
-    page.add_script_tag(path=AXE)
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        found: Any = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
-        assert not serious, [(v["id"], [node["html"][:120] for node in v["nodes"][:3]]) for v in serious]
-    page.set_viewport_size({"width": 380, "height": 780})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    no_barriers(page)
 
 
 def test_a_run_is_started_watched_and_read(page: Page, made: Stack) -> None:
