@@ -25,17 +25,15 @@ class KeyUses:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._latest: dict[KeyId, datetime] = {}
-        self._unwritten: set[KeyId] = set()
+        self._unwritten: dict[KeyId, datetime] = {}
         self._writer: asyncio.Task[None] | None = None
 
     def note(self, key_id: KeyId) -> None:
-        self._latest[key_id] = datetime.now(UTC)
-        self._unwritten.add(key_id)
+        self._unwritten[key_id] = datetime.now(UTC)
 
     def brought_up_to_date(self, key: Key) -> Key:
         """A stored key with the use that this process knows of, where that is later."""
-        uses = [moment for moment in (key.last_used_at, self._latest.get(key.id)) if moment is not None]
+        uses = [moment for moment in (key.last_used_at, self._unwritten.get(key.id)) if moment is not None]
         return key.model_copy(update={"last_used_at": max(uses, default=None)})
 
     async def start(self) -> None:
@@ -50,12 +48,13 @@ class KeyUses:
 
     async def write(self) -> None:
         """Store what is new. Raises `Unavailable`; then it is kept for the next time."""
-        unwritten = {key_id: self._latest[key_id] for key_id in self._unwritten}
-        if not unwritten:
+        uses = dict(self._unwritten)
+        if not uses:
             return
         async with self._database.writing() as connection:
-            await keys.note_uses(connection, unwritten)
-        self._unwritten = {key_id for key_id in self._unwritten if self._latest[key_id] != unwritten.get(key_id)}
+            await keys.note_uses(connection, uses)
+        # What was used again meanwhile is new; the rest is forgotten, since keys of workers on demand come and go.
+        self._unwritten = {key: moment for key, moment in self._unwritten.items() if uses.get(key) != moment}
 
     async def _write_for_ever(self) -> None:
         while True:
