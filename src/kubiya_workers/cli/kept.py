@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import shlex
 import shutil
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.on_demand import KEPT_WORKER, KeptWorker
 from kubiya_workers.launchers import state
-from kubiya_workers.launchers.upkeep.rotation import LogLimits, RotatingLog
+from kubiya_workers.launchers.on_demand import processes
 
 from .following import Ended
 from .render.renderer import Renderer
 
 _KEPT_WITHIN_S = 20.0
 _LOOK_S = 0.2
-_LOG = LogLimits(max_size=16 * 1024**2, max_backups=1)
 
 
 async def of(cp: ControlPlaneClient, execution_id: ExecutionId) -> str:
@@ -33,54 +32,35 @@ async def of(cp: ControlPlaneClient, execution_id: ExecutionId) -> str:
     return "No worker was kept: none was left of those that were started for it."
 
 
+@dataclass
 class OfLocalRun:
-    """The log of a local run's worker, kept where the run fails; `directory` is the worker's."""
+    """A local run's worker: `write` takes each line of its log, `ended` how the run went, once that is known."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._failed = True
-        self._log: RotatingLog | None = None
-
-    def write(self, line: str) -> None:
-        if self._log is not None:
-            self._log.write(f"{line}\n".encode())
-
-    def ended(self, ended: Ended) -> Ended:
-        self._failed = ended.reason is not None
-        return ended
-
-    @contextlib.contextmanager
-    def open(self, tell: Callable[[str], None]) -> Generator["OfLocalRun"]:
-        """Raises OSError: its directory cannot be made."""
-        state.make_private(self._directory)
-        self._log = RotatingLog(self._directory / "worker.log", _LOG, on_gap=lambda _, __: None)
-        try:
-            yield self
-        finally:
-            self._log.close()
-            self._log = None
-            if self._failed:
-                where = shlex.quote(str(self._directory))
-                kept = KeptWorker(
-                    provisioner="local",
-                    name=self._directory.name,
-                    look=f"less {where}/worker.log",
-                    remove=f"rm -r {where}",
-                )
-                tell(_told(kept))
-            else:
-                shutil.rmtree(self._directory, ignore_errors=True)
+    write: Callable[[str], None]
+    ended: Ended | None = None
 
 
 @contextlib.contextmanager
 def local(directory: Path, renderer: Renderer, *, wanted: bool) -> Generator[OfLocalRun]:
-    """For a local run: writes nothing unless it is wanted."""
-    made = OfLocalRun(directory)
+    """For a local run; `directory` is its worker's. Where it is wanted, the log is written there, and stays unless the
+    run completes.
+
+    Raises:
+        OSError: the directory cannot be made.
+    """
     if not wanted:
-        yield made
+        yield OfLocalRun(lambda _: None)
         return
-    with made.open(renderer.note) as opened:
-        yield opened
+    state.make_private(directory)
+    with contextlib.closing(processes.log_in(directory)) as log:
+        run = OfLocalRun(lambda line: log.write(f"{line}\n".encode()))
+        try:
+            yield run
+        finally:
+            if run.ended is not None and run.ended.reason is None:
+                shutil.rmtree(directory, ignore_errors=True)
+            else:
+                renderer.note(_told(processes.kept("local", directory)))
 
 
 def _told(kept: KeptWorker) -> str:

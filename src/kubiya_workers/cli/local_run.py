@@ -90,9 +90,10 @@ async def run_here(reached: Reached, request: RunRequest, renderer: Renderer, pa
     queue = await reached.client.queues.create(new, environment=request.environment or DEFAULT_ENVIRONMENT)
     try:
         directory = paths.worker(request.local_queue)
-        with Guard.start() as guard, kept.local(directory, renderer, wanted=request.new.keep_on_failure) as log:
+        with Guard.start() as guard, kept.local(directory, renderer, wanted=request.new.keep_on_failure) as run:
             async with _models(paths, request, renderer, guard) as models:
-                return log.ended(await _on(_Stage(reached, queue, guard, renderer, request, log, models)))
+                run.ended = await _on(_Stage(reached, queue, guard, renderer, request, run, models))
+                return run.ended
     finally:
         with contextlib.suppress(Refusal):  # it may have gone with its worker
             await reached.client.queues.delete(queue.id, force=True)

@@ -24,13 +24,13 @@ from kubiya_workers.client.trust import distrust, tls
 from kubiya_workers.contracts.errors import REFUSALS, Refusal, Unavailable
 from kubiya_workers.contracts.problems import Problem
 from kubiya_workers.contracts.workers import Registered
+from kubiya_workers.launchers.ports import LOOPBACK
 from kubiya_workers.observability import logs
 from kubiya_workers.settings.proxies import Proxies, is_loopback
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-_LOOPBACK = "127.0.0.1"
 _USER = "worker"
 _HEAD_S = 5.0
 _OPEN_S = 10.0
@@ -86,10 +86,10 @@ class Passage:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[HttpConnectProxyConfig]:
-        server = await asyncio.start_server(self._accept, _LOOPBACK, 0)
+        server = await asyncio.start_server(self._accept, LOOPBACK, 0)
         try:
             port = server.sockets[0].getsockname()[1]
-            yield HttpConnectProxyConfig(f"{_LOOPBACK}:{port}", (_USER, self._password))
+            yield HttpConnectProxyConfig(f"{LOOPBACK}:{port}", (_USER, self._password))
         finally:
             server.close()
             ending = list(self._open)

@@ -3,13 +3,14 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
 from kubiya_workers.contracts.errors import Refusal
 from kubiya_workers.contracts.pool import ContainerState
 
+from .. import stamped
 from .engine import Docker
 
 _QUIET_S = 0.2
@@ -17,7 +18,7 @@ _QUIET_S = 0.2
 
 def there(docker: Docker, container: str) -> Iterator[tuple[str, str]]:
     """Each line that was written so far, after Docker's time for it."""
-    return _timed(docker.log(container))
+    return stamped.lines(docker.log(container))
 
 
 def to_come(docker: Docker, container: str, after: str, *, lasting: bool = False) -> Iterator[str | None]:
@@ -58,7 +59,7 @@ def to_come(docker: Docker, container: str, after: str, *, lasting: bool = False
 def _pumped(docker: Docker, container: str, after: str, put: Callable[[str], None]) -> str:
     """Forward the lines after that time until the container ends; the time of the last one."""
     last = after
-    for moment, line in _timed(docker.log(container, follow=True, since=_whole_second(after))):
+    for moment, line in stamped.lines(docker.log(container, follow=True, since=_whole_second(after))):
         # Not after the last line's: the times of two streams may be a little out of order.
         if moment > after:
             last = max(last, moment)
@@ -80,17 +81,3 @@ def _whole_second(moment: str) -> float | None:
     with suppress(ValueError):
         return int(datetime.fromisoformat(moment[:19] + "+00:00").timestamp())
     return None
-
-
-def _timed(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from map(_parted, whole)
-    if rest:
-        yield _parted(rest)
-
-
-def _parted(line: bytes) -> tuple[str, str]:
-    moment, _, said = line.decode(errors="replace").partition(" ")
-    return moment, said

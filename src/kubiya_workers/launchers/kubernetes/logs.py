@@ -3,13 +3,14 @@
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from kubiya_workers.contracts.errors import Invalid, NotFound, Refusal
 from kubiya_workers.contracts.pool import InstallationRef
 
+from .. import stamped
 from ..upkeep.reader import Wanted, head, select, selected
 from .cluster import Cluster, connected
 from .looking import pods_of
@@ -55,7 +56,7 @@ class Logs:
     ) -> Iterator[tuple[datetime, str, Record]]:
         def lines() -> Iterator[str]:
             with suppress(Invalid, NotFound):  # its container is about to begin, or it has just gone
-                for moment, line in _timed(cluster.log(self._ref.namespace, pod, CONTAINER)):
+                for moment, line in stamped.lines(cluster.log(self._ref.namespace, pod, CONTAINER)):
                     self._last[pod] = moment
                     yield line
 
@@ -116,7 +117,9 @@ class Logs:
                 try:
                     # Asked for by the second, and exact to the nanosecond: what was seen is left out here.
                     since = f"{last[:19]}Z" if last else ""
-                    for moment, line in _timed(cluster.log(ref.namespace, pod, CONTAINER, follow=True, since=since)):
+                    for moment, line in stamped.lines(
+                        cluster.log(ref.namespace, pod, CONTAINER, follow=True, since=since)
+                    ):
                         if moment > last:
                             last = moment
                             lines.put(line)
@@ -148,18 +151,3 @@ def begun(cluster: Cluster, ref: InstallationRef) -> list[str]:
 def named(record: Record, pod: str) -> Record:
     """A record after the end of its pod's name, which is what tells it from the others."""
     return [f"[{'-'.join(pod.split('-')[-2:])}] {record[0]}", *record[1:]]
-
-
-def _timed(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """The lines, each after the cluster's time for it."""
-    rest = b""
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from map(_parted, whole)
-    if rest:
-        yield _parted(rest)
-
-
-def _parted(line: bytes) -> tuple[str, str]:
-    moment, _, said = line.decode(errors="replace").partition(" ")
-    return moment, said

@@ -189,7 +189,7 @@ def _check(spec: JobWorker) -> None:
     if is_loopback(urlsplit(spec.url).hostname or ""):
         raise Invalid(
             f"{spec.url} is reached from its own machine alone, and by no pod",
-            fix="give the control plane an address that pods can reach",
+            fix="give the control plane an address that pods can reach: KUBIYA_PUBLIC_URL",
         )
 
 

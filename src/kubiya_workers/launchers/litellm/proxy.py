@@ -41,7 +41,6 @@ from .refusing import STOPPED, refusing
 
 log = logs.get(__name__)
 
-LOOPBACK = "127.0.0.1"
 READY_WITHIN_S = 90.0
 DRAIN_S = 600.0
 """How long a process that is replaced may finish what it has."""
@@ -319,7 +318,7 @@ async def running(seat: Seat, progress: Progress) -> AsyncGenerator[LiteLLM]:
         BadSetting: its files cannot be written.
     """
     standing.forget(seat.directory)  # what was wanted of one that was kept before
-    listening = ports.listen(LOOPBACK, 0, exactly=True)
+    listening = ports.listen(ports.LOOPBACK, 0, exactly=True)
     output = RotatingLog(seat.log, _LOG, on_gap=_tell_of_gap)
     keeping: asyncio.Task[None] | None = None
     proxy = LiteLLM(seat, listening, output)

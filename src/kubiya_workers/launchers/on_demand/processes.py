@@ -29,6 +29,7 @@ from ..worker_process import WorkerProcess
 from .port import Ending, Order, passed
 
 _LOG = LogLimits(max_size=16 * 1024**2, max_backups=1)
+_LOG_FILE = "worker.log"
 _STOP_S = 3.0
 
 log = logs.get(__name__)
@@ -61,7 +62,7 @@ class Processes:
         directory = self._root / order.name
         try:
             state.make_private(directory / "work")
-            output = RotatingLog(directory / "worker.log", _LOG, on_gap=_tell_of_gap)
+            output = log_in(directory)
         except OSError as error:
             raise Unavailable(f"{directory} cannot be made: {error.strerror}") from error
         spec = LocalWorker(
@@ -91,11 +92,7 @@ class Processes:
 
     async def keep(self, name: str) -> KeptWorker:
         await self._end(name)
-        directory = self._root / name
-        where = shlex.quote(str(directory))
-        return KeptWorker(
-            provisioner=self.kind, name=name, look=f"ls -R {where}; less {where}/worker.log", remove=f"rm -r {where}"
-        )
+        return kept(self.kind, self._root / name)
 
     async def left(self) -> Collection[str]:
         if not self._root.is_dir():
@@ -113,6 +110,18 @@ class Processes:
         await running.until_removed.aclose()
         with contextlib.suppress(asyncio.CancelledError):
             await running.ends
+
+
+def log_in(directory: Path) -> RotatingLog:
+    """The log of a worker of one execution, in the directory that is its own. Raises OSError."""
+    return RotatingLog(directory / _LOG_FILE, _LOG, on_gap=_tell_of_gap)
+
+
+def kept(provisioner: str, directory: Path) -> KeptWorker:
+    """What is said of one whose directory stays."""
+    where = shlex.quote(str(directory))
+    look = f"ls -R {where}; less {where}/{_LOG_FILE}"
+    return KeptWorker(provisioner=provisioner, name=directory.name, look=look, remove=f"rm -r {where}")
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ def _look(ref: InstallationRef) -> Installed:
 
 async def listed(paths: Paths, place: Place) -> list[Listed]:
     """What was installed from here; where a place was said, all that is installed there instead."""
-    refs = remembered.all_(paths)
+    refs = [*remembered.all_(paths).values()]
     if place.is_said:
         refs = await _asked(asyncio.to_thread(_found, place)) or []
     seen = await asyncio.gather(*(_asked(asyncio.to_thread(_look, ref)) for ref in refs))

@@ -257,7 +257,7 @@ def _applied(known: ClientSettings, ref: InstallationRef, it: "Installation", fo
     with connected(ref.kubeconfig, ref.context) as cluster:
         for change in applying.install(cluster, it, force=force):
             if not changes:
-                remembered.write(known.paths, ref)  # whatever happens next, it can be taken away from here
+                remembered.write(known.paths, ref.queue, ref)  # whatever happens next, it can be taken away from here
             changes.append(change)
             talk.note(f"{change.kind} {change.name} {change.change}")
     return tuple(changes)
