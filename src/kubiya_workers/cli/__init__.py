@@ -6,7 +6,9 @@
 - `local_run`, `remote_run`, `outcome`: how `exec` runs; `render/`: the same events as text, as JSON lines, as silence.
 - `output`: data as text, JSON or YAML; `talk`: everything said to people; `running`: signals; `exit`: the one edge
   where errors become words and exit statuses.
-- `serve`, `composition`, `lifetime`: the control plane's own process, started by `server` commands and `launchers`.
+- `kept`: what is left of a failed run's worker; `bar`: how far something is fetched.
+- `serve`, `composition`, `lifetime`: the control plane's own process, started by `server` commands and `launchers`;
+  `fleet`: its web interface.
 
 Nothing heavy is imported before a command needs it: `kubiya --version` loads neither pydantic nor httpx nor click.
 """

@@ -40,17 +40,13 @@ async def web_interface(
         stack.push_async_callback(plane.close)
         live = LiveView(fleet.Fleet(), plane, asyncio.Event())
         sessions = KeySessions(await shared_secret(database), Keys(database, auth))
-        parts = fleet.FleetParts(app, url, names, sessions, auth.lent, live, _pages())
+        parts = fleet.FleetParts(app, url, names, sessions, auth.lent, live, Pages(base=fleet.BASE, scope="fleet"))
         app.mount(fleet.BASE, fleet.build(parts))
         app.add_route("/", _to_pages)
         app.add_route(fleet.BASE, _to_pages)
         for work in (lambda: live.contacts.forever(wanted=live.is_watched), live.forever, live.ask_forever):
             stack.callback(asyncio.create_task(_for_ever(work)).cancel)
         yield live.close
-
-
-def _pages() -> Pages:
-    return Pages(base=fleet.BASE, scope="fleet")
 
 
 async def _to_pages(_: Request) -> RedirectResponse:

@@ -1,7 +1,7 @@
 """The control plane's process: `python -m kubiya_workers.cli.serve`.
 
     settings → lock → guard → sockets → embedded Temporal ┐
-                          (imports, database meanwhile)  ┴→ engine → services → HTTP → state file → until told to stop
+                           (imports, database meanwhile)  ┴→ engine → services → HTTP → state file → until told to stop
 
 It answers whoever started it with one line on `--report-fd`, its state or why it did not start, and ends in reverse
 order on SIGTERM or SIGINT. This file is the process; what it is made of is put together in `composition`.

@@ -9,7 +9,9 @@
 - `upkeep`: one keeper for each queue: restarts, log, record, pause; in a terminal or as a supervisor.
 - `server`: the embedded control plane: found, started on demand, shared and stopped.
 - `console`, `signin`: the web interface of a home, kept by whoever keeps a worker; the tokens that let a browser in.
-- `docker`: a worker in a container, kept by Docker.
+- `docker`: a worker in a container, kept by Docker; `kubernetes`: workers in a cluster, kept by that. `remembered`
+  names which of them has a queue's, `stamped` reads their logs.
+- `on_demand`: a worker for one execution, as a process, a container or a Job, behind one port.
 - `serving`: what our HTTP servers have in common.
 
 Flow: a command (`cli`) or a process (`worker`, `control_plane`) starts a child in a session of its own, has its guard

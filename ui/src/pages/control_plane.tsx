@@ -28,12 +28,7 @@ function Own({ connection }: { connection: Connection }) {
         ))}
         <Figure name="Last check" value={ago(connection.last_contact, now)} />
       </div>
-      <Panel title="Time of each check of database and Temporal, the newest to the right">
-        <Line
-          values={connection.samples.map((sample) => sample.latency_ms)}
-          label={`Time of ${connection.samples.length} checks`}
-        />
-      </Panel>
+      <Times of="Time of each check of database and Temporal" samples={connection.samples} />
       <div className="grid two">
         <Panel title="The one that answers">
           <Facts
@@ -78,12 +73,7 @@ function Reached({ connection }: { connection: Connection }) {
         <Figure name="Reconnects" value={count(connection.reconnects)} note="since this interface began" />
         <Figure name={connection.state} value={since(connection.since, now)} note={`since ${clock(connection.since)}`} />
       </div>
-      <Panel title="Latency of each contact, the newest to the right">
-        <Line
-          values={connection.samples.map((sample) => sample.latency_ms)}
-          label={`Latency over ${connection.samples.length} contacts`}
-        />
-      </Panel>
+      <Times of="Latency of each contact" samples={connection.samples} />
       <div className="grid two">
         <Panel title="Connection">
           <Facts
@@ -105,6 +95,14 @@ function Reached({ connection }: { connection: Connection }) {
       </div>
       <Failed title="Contacts that failed" samples={connection.samples} />
     </Page>
+  );
+}
+
+function Times({ of, samples }: { of: string; samples: Connection["samples"] }) {
+  return (
+    <Panel title={`${of}, the newest to the right`}>
+      <Line values={samples.map((sample) => sample.latency_ms)} label={`${of}: the last ${samples.length}`} />
+    </Panel>
   );
 }
 

@@ -2,7 +2,6 @@
 
     start → (it ends, its execution goes on → start again) → the execution is over → removed
 
-
 Begun anew at any moment, it goes on where it was.
 """
 

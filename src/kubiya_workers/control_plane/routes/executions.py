@@ -73,8 +73,9 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
         identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
+        on_demand = plane.settings.on_demand.is_on
         while True:
-            settled = await plan(plane.database, agent, new, plane.models, plane.settings.on_demand.is_on)
+            settled = await plan(plane.database, agent, new, plane.models, on_demand=on_demand)
             with suppress(Taken):  # somebody else was given the worker that waited for it
                 return await executions.submit(settled, new, key_id=caller.key_id, identity=identity)
 

@@ -62,7 +62,7 @@ class Plan:
         )
 
 
-async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models, on_demand: bool) -> Plan:
+async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models, *, on_demand: bool) -> Plan:
     """Settle what runs, where and with what; `on_demand`: a worker is started for it where none is live.
 
     Raises:
