@@ -41,19 +41,19 @@ class Place:
         else:
             kubeconfig, context = cluster.named(self.kubeconfig, self.context)
         return InstallationRef(
-            name=spec.check_name("the name", self.name or (known.name if known else spec.name_of(queue))),
-            namespace=spec.check_name(
-                "the namespace", self.namespace or (known.namespace if known else spec.NAMESPACE)
-            ),
+            name=spec.check_name("the name", self._name(queue, known)),
+            namespace=self.within(known),
             queue=queue,
             kubeconfig=kubeconfig,
             context=context,
         )
 
     def called(self, queue: str, known: InstallationRef | None) -> str:
-        """Its name. Raises Invalid: a cluster takes no such name."""
-        name = self.name or (known.name if known else spec.name_of(queue))
-        return spec.check_name("the name", name, spec.LONGEST)
+        """Its name, when it is made: what is derived from it must fit, too. Raises Invalid: it cannot be that."""
+        return spec.check_name("the name", self._name(queue, known), spec.LONGEST)
+
+    def _name(self, queue: str, known: InstallationRef | None) -> str:
+        return self.name or (known.name if known else spec.name_of(queue))
 
     def within(self, known: InstallationRef | None) -> str:
         """Its namespace. Raises Invalid: a cluster takes no such name."""
