@@ -1,16 +1,15 @@
-"""Executions: submitted, recorded, steered and closed. The only place that changes an execution's status.
+"""Executions: submitted, steered and closed; `recording.py` beside it takes what their workers say.
 
     pending → running ⇄ waiting_for_input | paused → completed | failed | cancelled
 
-A status row and the fact that tells of it are written in one transaction, through the event log. What is stored is
-the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
+A status row and the fact that tells of it are written in one transaction, through the event log: here and in
+`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
 """
 
 import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -18,14 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kubiya_workers.contracts import activities as names
 from kubiya_workers.contracts.activities import ApprovalSignal
-from kubiya_workers.contracts.appends import Appended
 from kubiya_workers.contracts.console import Minute
-from kubiya_workers.contracts.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
+from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound, Refusal, Unavailable
 from kubiya_workers.contracts.events import (
-    Delta,
-    Fact,
     MessageAdded,
-    ModelStarted,
     StatusChanged,
 )
 from kubiya_workers.contracts.executions import (
@@ -45,16 +40,17 @@ from kubiya_workers.contracts.executions import (
 )
 from kubiya_workers.contracts.health import Check
 from kubiya_workers.contracts.ids import ExecutionId, KeyId, new_id, workflow_id
-from kubiya_workers.contracts.keys import Caller, Scope
+from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.tools import Workspace
 
 from ..events.log import EventLog
 from ..store import executions as store
-from ..store import queues, usage, workers
+from ..store import queues, workers
 from ..store.database import Database
 from ..store.executions import Filter
 from . import provisions, waiting
 from .closing import closing_events, closing_values, without_secrets
+from .recording import Recorder, check_queue
 from .runs import Plan
 from .usage import Budgets
 from .waiting import Hands, Progress
@@ -86,16 +82,6 @@ class Watcher(Protocol):
     def watch(self, execution_id: ExecutionId) -> None: ...
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What `record` must know of an execution for each event; small, so that it is kept in memory."""
-
-    status: Status
-    queue_id: str | None
-    model: str | None
-    key_id: KeyId | None
-
-
 class Counts(Protocol):
     """Who is told of executions that begin and end."""
 
@@ -104,7 +90,7 @@ class Counts(Protocol):
 
 
 class Executions:
-    """The service; one a process. Holds no truth of its own: `_known` is a cache of open executions."""
+    """The service; one a process. Holds no truth of its own."""
 
     def __init__(self, database: Database, log: EventLog, engine: Engine, counts: Counts | None = None) -> None:
         self._budgets = Budgets(database)
@@ -112,7 +98,8 @@ class Executions:
         self._database = database
         self._log = log
         self._engine = engine
-        self._known: dict[ExecutionId, _Known] = {}
+        self._recorder = Recorder(database, log, self._budgets)
+        self.record = self._recorder.record
         self._ending: set[asyncio.Task[None]] = set()
         self.watcher: Watcher | None = None
         self.on_end: list[Callable[[], None]] = []
@@ -165,7 +152,7 @@ class Executions:
             MessageAdded(role="user", content=execution.prompt, message_id=f"prompt-{execution.id}"),
         )
         await self._log.append(execution.id, opening, also=also)
-        self._known[execution.id] = _known(execution)
+        self._recorder.remember(execution)
         if self._counts is not None:
             self._counts.execution_submitted()
         if plan.demand is not None and self.on_demand is not None:
@@ -259,63 +246,8 @@ class Executions:
             Forbidden: a worker of another queue asks.
         """
         run = await self._run(execution_id)
-        _check_queue(caller, run.execution.worker_queue_id)
+        check_queue(caller, run.execution.worker_queue_id)
         return run.workspace
-
-    # --- record
-
-    async def record(self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta]) -> Appended:
-        """Append what a worker says of a run; its first word makes a pending run a running one.
-
-        Raises:
-            NotFound, Forbidden: no such execution, or not of the worker's queue.
-            Conflict: a stale attempt, or the run is over.
-            BudgetExhausted: a model call begins, and nothing is left of the budget of the key that submitted the run.
-        """
-        known = self._known.get(execution_id) or await self._learn(execution_id)
-        _check_queue(caller, known.queue_id)
-        if any(isinstance(event, ModelStarted) for event in events):
-            await self._budgets.check(known.key_id)
-        if known.status is Status.PENDING and not any(isinstance(event, StatusChanged) for event in events):
-            begun = StatusChanged(status=Status.RUNNING, previous_status=Status.PENDING)
-            return await self._record_change(caller, execution_id, (begun, *events), known)
-        if any(_changes(event, known) for event in events):
-            return await self._record_change(caller, execution_id, events, known)
-
-        async def also(connection: AsyncConnection) -> None:
-            await _count(connection, caller, execution_id, events, known.model)
-
-        used = any(isinstance(event, MessageAdded) and event.usage is not None for event in events)
-        return await self._log.append(execution_id, events, also=also if used else None)
-
-    async def _record_change(
-        self, caller: Caller, execution_id: ExecutionId, events: Sequence[Fact | Delta], known: _Known
-    ) -> Appended:
-        """Append events after which the execution itself is another than what is `known`."""
-        values: dict[str, Any] = {"updated_at": _now()}
-        for event in events:
-            if isinstance(event, StatusChanged):
-                values |= {"status": event.status, "status_reason": event.reason}
-            elif isinstance(event, ModelStarted):
-                values["model"] = event.model
-
-        async def also(connection: AsyncConnection) -> None:
-            old = await store.lock_status(connection, execution_id)
-            if old is None:
-                raise NotFound(f"no execution {execution_id}")
-            if old.is_terminal:
-                raise Conflict(f"execution {execution_id} is {old}")
-            begun: dict[str, Any] = {}
-            if old is Status.PENDING:
-                begun = {"started_at": _now(), "worker_id": caller.worker_id}
-            await store.update(connection, execution_id, **values, **begun)
-            await _count(connection, caller, execution_id, events, values.get("model", known.model))
-
-        appended = await self._log.append(execution_id, events, also=also)
-        if execution_id in self._known:
-            changed = {name: values[name] for name in ("status", "model") if name in values}
-            self._known[execution_id] = replace(known, **changed)
-        return appended
 
     # --- steer
 
@@ -426,7 +358,7 @@ class Executions:
         except _AlreadyClosed:
             return
         finally:
-            self._known.pop(execution_id, None)
+            self._recorder.forget(execution_id)
         if self._counts is not None:
             self._counts.execution_ended(outcome.status)
         for tell in self.on_end:
@@ -454,14 +386,6 @@ class Executions:
             gone = await workers.list_(connection, queue_id=queue.id, live=False, limit=GONE_LOOKED_AT)
             on_demand = await provisions.told(connection, execution)
         return Hands(queue.name, pollers, (*live, *gone), on_demand)
-
-    async def _learn(self, execution_id: ExecutionId) -> _Known:
-        execution = await self.get(execution_id)
-        if execution.status.is_terminal:
-            raise Conflict(f"execution {execution_id} is {execution.status}")
-        known = _known(execution)
-        self._known[execution_id] = known
-        return known
 
     async def _signal(self, execution_id: ExecutionId, name: str, arg: object = None) -> Execution:
         execution = await self.get(execution_id)
@@ -505,47 +429,6 @@ def _check_prompt(prompt: str) -> None:
 def _check_open(execution: Execution) -> None:
     if execution.status.is_terminal:
         raise Conflict(f"execution {execution.id} is {execution.status} already")
-
-
-def _known(execution: Execution) -> _Known:
-    return _Known(execution.status, execution.worker_queue_id, execution.model, execution.key_id)
-
-
-def _changes(event: Fact | Delta, known: _Known) -> bool:
-    """Whether the execution's own row is another one after it: a status, a worker's own choice of a model."""
-    match event:
-        case StatusChanged():
-            return True
-        case ModelStarted():
-            return event.model != known.model
-        case _:
-            return False
-
-
-async def _count(
-    connection: AsyncConnection,
-    caller: Caller,
-    execution_id: ExecutionId,
-    events: Sequence[Fact | Delta],
-    model: str | None,
-) -> None:
-    """What the model calls used that end with these events."""
-    for event in events:
-        if isinstance(event, MessageAdded) and event.usage is not None:
-            await usage.add_step(
-                connection,
-                execution_id,
-                event.step,
-                model=model or event.model or "unknown",
-                used=event.usage,
-                worker_id=caller.worker_id,
-                now=_now(),
-            )
-
-
-def _check_queue(caller: Caller, queue_id: str | None) -> None:
-    if caller.scope is Scope.WORKER and caller.queue_id != queue_id:
-        raise Forbidden("this worker serves another queue than the execution's")
 
 
 def _submitted(execution: Execution, message: str) -> Submitted:
