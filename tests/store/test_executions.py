@@ -12,6 +12,7 @@ from kubiya_workers.contracts.errors import Conflict
 from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
 from kubiya_workers.contracts.ids import EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.priorities import PRIORITIES
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.workers import Heartbeat, Worker, WorkerStatus
@@ -33,7 +34,8 @@ def run(minute: int = 0, **fields: Any) -> StoredRun:
         **fields,
     }
     execution = Execution(id=execution_id, execution_id=execution_id, prompt="Run `ls`", **values)
-    start = RunStart(execution_id=execution_id, agent=AgentSpec(name="a", model="m"), prompt="Run `ls`")
+    agent = AgentSpec(name="a", model="m")
+    start = RunStart(execution_id=execution_id, agent=agent, prompt="Run `ls`", priority=PRIORITIES["critical"])
     return StoredRun(execution, Workspace(env_vars={"TOKEN": "x"}, secrets=("TOKEN",)), start, "queue-1")
 
 

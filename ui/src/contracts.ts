@@ -254,6 +254,7 @@ export interface Execution {
   worker_id: string | null;
   parent_execution_id: string | null;
   key_id: string | null;
+  priority: number | null;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
@@ -496,6 +497,7 @@ export interface NewExecution {
   model: string | null;
   skip_model_validation: boolean;
   limits: { readonly [name: string]: unknown };
+  priority: number;
 }
 
 export interface NewQueue {
@@ -728,6 +730,7 @@ export interface RunStart {
   execution_id: string;
   agent: AgentSpec;
   prompt: string;
+  priority: number;
   interactive: boolean;
   has_secrets: boolean;
   has_budget: boolean;

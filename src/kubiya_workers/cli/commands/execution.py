@@ -8,6 +8,7 @@ import click
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.events import Done, HistoryComplete
 from kubiya_workers.contracts.executions import SORTS, ApprovalAnswer, Execution, Status
+from kubiya_workers.contracts.priorities import named
 
 from .. import talk
 from ..ages import age, duration
@@ -186,6 +187,7 @@ def _text(execution: Execution) -> str:
             ("Waits for", execution.status_reason if not execution.status.is_terminal else None),
             ("Agent", execution.entity_name or execution.entity_id),
             ("Model", execution.model),
+            ("Priority", None if execution.priority is None else named(execution.priority)),
             ("Queue", execution.worker_queue_id),
             ("Worker", execution.worker_id),
             ("Created", execution.created_at.isoformat()),

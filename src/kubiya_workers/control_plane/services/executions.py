@@ -3,7 +3,8 @@
     pending → running ⇄ waiting_for_input | paused → completed | failed | cancelled
 
 A status row and the fact that tells of it are written in one transaction, through the event log: here and in
-`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
+`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler
+what has to be compared.
 """
 
 import asyncio
@@ -121,7 +122,7 @@ class Executions:
             BudgetExhausted: nothing is left of the budget of the key that submits it.
             Taken: the worker that waited for it has another execution now: plan it anew.
         """
-        _check_prompt(new.prompt)
+        check_prompt(new.prompt)
         execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
         existing = await self._find(execution_id) if identity else None
         if existing is not None:
@@ -132,6 +133,7 @@ class Executions:
             execution_id=execution_id,
             agent=plan.agent,
             prompt=new.prompt,
+            priority=new.priority,
             interactive=plan.interactive,
             has_secrets=bool(plan.workspace.secrets),
             has_budget=has_budget,
@@ -180,9 +182,9 @@ class Executions:
         return found
 
     async def look(self, execution_id: ExecutionId) -> Execution:
-        """The execution, with what it waits for now where it is not over."""
+        """The execution with its priority, and what it waits for now where it is not over."""
         run = await self._run(execution_id)
-        execution = run.execution
+        execution = run.execution.model_copy(update={"priority": run.run_start.priority})
         if execution.status.is_terminal:
             return execution
         try:
@@ -416,7 +418,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _check_prompt(prompt: str) -> None:
+def check_prompt(prompt: str) -> None:
+    """Raises `Invalid` for one that is blank or too long."""
     if not prompt.strip():
         raise Invalid("the prompt is empty", fix="Say what to do: kubiya exec 'Run `uname -a`'")
     if len(prompt) > MAX_PROMPT:

@@ -64,7 +64,7 @@ async def insert(
     task_queue_name: str,
 ) -> None:
     """Raises `Conflict` when the execution is stored already."""
-    fields = {name: getattr(execution, name) for name in Execution.model_fields if name != "execution_id"}
+    fields = {name: getattr(execution, name) for name in Execution.model_fields if name in executions.c}
     fields |= {"workspace": workspace, "run_start": run_start, "task_queue_name": task_queue_name, "last_seq": 0}
     with taken(f"execution {execution.id}"):
         await connection.execute(sa.insert(executions).values(_columns(fields)))
