@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from kubiya_workers.console.door import Names
@@ -22,9 +23,10 @@ from kubiya_workers.control_plane.events.log import EventLog
 from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
+from kubiya_workers.control_plane.planning.planner import Planner
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.routes import executions as execution_routes
-from kubiya_workers.control_plane.routes import streams
+from kubiya_workers.control_plane.routes import plans, streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
 from kubiya_workers.control_plane.services.models import recall_default
@@ -45,6 +47,7 @@ from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 from .fleet import web_interface
 from .lifetime import Entrance, Temporal
 from .meter import CallMeter
+from .planning import OwnGateway
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,9 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url, tls_url = _addresses(settings.host, entrance)
+        routers = _routers(executions, Planner(database, gateway.catalogue, OwnGateway(auth, url)))
+        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
         await stack.enter_async_context(served(app, *_doors(entrance), before_stop=stop, websockets=True))
@@ -118,6 +121,11 @@ async def control_plane(
             executions.on_end.append(on_demand.told_of_an_end)
             await on_demand.start()
         yield Running(url, tls_url, reached.host or "", first.created)
+
+
+def _routers(executions: Executions, planner: Planner) -> tuple[APIRouter, ...]:
+    """Of the services that are made for this process."""
+    return execution_routes.router(executions), streams.router(executions.record), plans.router(planner)
 
 
 def _doors(entrance: Entrance) -> list[Door]:

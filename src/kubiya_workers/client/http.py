@@ -11,6 +11,7 @@ from .executions import Executions
 from .health import HealthChecks
 from .keys import Keys
 from .models import Models
+from .plans import Plans
 from .queues import Queues
 from .skills import Skills
 from .usage import UsageReports
@@ -33,6 +34,7 @@ class ControlPlaneClient:
         self.queues = Queues(self.connection)
         self.workers = Workers(self.connection)
         self.executions = Executions(self.connection)
+        self.plans = Plans(self.connection)
         self.keys = Keys(self.connection)
         self.usage = UsageReports(self.connection)
         self.health = HealthChecks(self.connection)

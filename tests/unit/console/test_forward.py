@@ -31,6 +31,8 @@ REFUSED = (
     ("POST", "workers/1/heartbeat"),
     ("POST", "workers/1/disconnect"),
     ("POST", "tickets"),
+    ("POST", "tasks/plan"),
+    ("POST", "tasks/plan/stream"),
     ("GET", "objects/abc"),
     ("GET", "openapi.json"),
     ("GET", "executions/../keys"),

@@ -1,0 +1,85 @@
+"""Who could run a prompt, and where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from kubiya_workers.contracts.agents import Agent
+from kubiya_workers.contracts.environments import Environment
+from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.plans import NewPlan
+from kubiya_workers.contracts.queues import Queue
+from kubiya_workers.contracts.skills import Skill
+
+from ..store import agents, environments, queues, skills
+from ..store.database import Database
+
+MOST = 100
+"""Of each kind: more would be a prompt of their own."""
+
+
+class Named(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """`queues` have a worker that takes work now, unless the user named the one. `left_out` counts agents over MOST."""
+
+    agents: Sequence[Agent]
+    queues: Sequence[Queue]
+    environments: Sequence[Environment]
+    skills: Sequence[Skill] = ()
+    left_out: int = 0
+
+    def skills_of(self, agent: Agent) -> list[str]:
+        return [skill.name for skill in self.skills if skill.enabled and {skill.id, skill.name} & {*agent.skill_ids}]
+
+
+def among(candidates: Sequence[N], ref: str | None) -> N | None:
+    """The one of this id or name; where none is, the only one whose name differs in case and blanks alone."""
+    if not ref:
+        return None
+    exact = next((one for one in candidates if ref in (one.id, one.name)), None)
+    alike = [one for one in candidates if one.name.casefold() == ref.strip().casefold()]
+    return exact or (alike[0] if len(alike) == 1 else None)
+
+
+async def gathered(database: Database, new: NewPlan) -> Candidates:
+    """What there is to choose from, or what the user has chosen.
+
+    Raises:
+        NotFound: what was named is not there.
+    """
+    async with database.reading() as connection:
+        every = await agents.list_(connection, limit=MOST + 1)
+        total = len(every) if len(every) <= MOST else len(await agents.list_(connection))
+        named = None if new.agent is None else await agents.find(connection, new.agent)
+        queue = None if new.worker_queue_id is None else await queues.find(connection, new.worker_queue_id)
+        home = None if new.environment_id is None else await environments.find(connection, new.environment_id)
+        served = [one for one in await queues.list_(connection) if one.active_workers > one.paused_workers]
+        places = await environments.list_(connection, limit=MOST)
+        known_skills = await skills.list_(connection)
+    _check(("agent", new.agent, named), ("worker queue", new.worker_queue_id, queue))
+    _check(("environment", new.environment_id, home))
+    within = [one for one in served if home is None or one.environment_id == home.id]
+    return Candidates(
+        agents=every[:MOST] if named is None else [named],
+        queues=within[:MOST] if queue is None else [queue],
+        environments=places if home is None else [home],
+        skills=known_skills,
+        left_out=total - MOST if named is None and total > MOST else 0,
+    )
+
+
+def _check(*named: tuple[str, str | None, object]) -> None:
+    for kind, ref, found in named:
+        if ref is not None and found is None:
+            command = {"agent": "agent", "worker queue": "queue", "environment": "environment"}[kind]
+            raise NotFound(f"no {kind} {ref!r}", fix=f"List them with: kubiya {command} list")

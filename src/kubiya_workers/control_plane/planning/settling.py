@@ -1,0 +1,145 @@
+"""From a draft to a plan: decisions only. Nothing of a model's choice is taken that is not among the candidates."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from kubiya_workers.contracts.agents import DEFAULT_AGENT, Agent
+from kubiya_workers.contracts.environments import Environment
+from kubiya_workers.contracts.messages import Price, Usage
+from kubiya_workers.contracts.plans import (
+    Complexity,
+    CostEstimate,
+    ModelCost,
+    Plan,
+    PlannedTask,
+    Recommendation,
+    Share,
+)
+from kubiya_workers.contracts.queues import Queue
+
+from .candidates import Candidates, among
+from .draft import DraftStep, PlanDraft, Unusable
+
+_NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a plan is ours: its name, who made it and when, and what models cost."""
+
+    plan_id: str
+    planner: str
+    now: datetime
+    default_model: str
+    price_of: Callable[[str], Price | None]
+    queue_is_named: bool = False
+    environment_is_named: bool = False
+    """The user has chosen it: there is one candidate."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    queue: Queue | None = None
+    environment: Environment | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def settled(draft: PlanDraft, candidates: Candidates, facts: Facts) -> Plan:
+    """The plan of a draft.
+
+    An unknown queue or environment is left out, with a note: the control plane chooses then.
+
+    Raises:
+        Unusable: it recommends an agent that is not there.
+    """
+    agent = among(candidates.agents, draft.agent)
+    if agent is None:
+        names = ", ".join(repr(one.name) for one in candidates.agents[:_NAMES_SHOWN])
+        raise Unusable(f"agent: there is no agent {draft.agent!r}; choose one of {names}")
+    place = _place(draft, candidates, facts)
+    cost = _cost(agent, draft.estimated_input_tokens, draft.estimated_output_tokens, facts)
+    tasks = tuple(
+        PlannedTask(id=number, title=step.title, description=step.description)
+        for number, step in enumerate(draft.steps, start=1)
+    )
+    return Plan(
+        plan_id=facts.plan_id,
+        title=draft.title,
+        summary=draft.summary,
+        complexity=Complexity(
+            story_points=draft.story_points, confidence=draft.confidence, reasoning=draft.complexity_reasoning
+        ),
+        team_breakdown=(Share(agent_id=agent.id, agent_name=agent.name, tasks=tasks, model_info=cost),),
+        recommended_execution=_recommendation(agent, place, draft.reasoning),
+        cost_estimate=CostEstimate(estimated_cost_usd=cost.total_cost, llm_costs=(cost,)),
+        risks=draft.risks,
+        prerequisites=draft.prerequisites,
+        success_criteria=draft.success_criteria,
+        notes=place.notes,
+        model=facts.planner,
+        created_at=facts.now,
+    )
+
+
+def without_model(candidates: Candidates, facts: Facts) -> Plan:
+    """The same for every prompt: that it goes as it is to the default agent, or the one that the user has chosen."""
+    agent = among(candidates.agents, DEFAULT_AGENT) or candidates.agents[0]
+    facts = replace(facts, price_of=_unknown)  # nobody estimated anything: not even that it costs nothing
+    draft = PlanDraft(
+        title="(offline plan) Run the prompt as it is",
+        summary=f"No model is configured, so no model made this plan. The prompt goes to agent {agent.name}.",
+        agent=agent.name,
+        steps=(DraftStep(title="Run the prompt"),),
+        story_points=1,
+        confidence="low",
+        complexity_reasoning="Nobody judged it: this plan is the same for every prompt.",
+        estimated_input_tokens=0,
+        estimated_output_tokens=0,
+    )
+    return settled(draft, candidates, facts)
+
+
+def _unknown(model: str) -> Price | None:
+    return None
+
+
+def _place(draft: PlanDraft, candidates: Candidates, facts: Facts) -> _Place:
+    notes: list[str] = []
+    queue = candidates.queues[0] if facts.queue_is_named else among(candidates.queues, draft.queue)
+    if draft.queue and queue is None:
+        notes.append(f"It recommended worker queue {draft.queue!r}, which is not one with a live worker: left out.")
+    if queue is not None:  # a queue belongs to one environment, whatever else was recommended
+        return _Place(queue, among(candidates.environments, queue.environment_id), tuple(notes))
+    if facts.environment_is_named:
+        return _Place(None, candidates.environments[0], tuple(notes))
+    environment = among(candidates.environments, draft.environment)
+    if draft.environment and environment is None:
+        notes.append(f"It recommended environment {draft.environment!r}, which does not exist: left out.")
+    return _Place(None, environment, tuple(notes))
+
+
+def _recommendation(agent: Agent, place: _Place, reasoning: str) -> Recommendation:
+    queue, environment = place.queue, place.environment
+    return Recommendation(
+        entity_id=agent.id,
+        entity_name=agent.name,
+        recommended_environment_id=environment.id if environment else None,
+        recommended_environment_name=environment.name if environment else None,
+        recommended_worker_queue_id=queue.id if queue else None,
+        recommended_worker_queue_name=queue.name if queue else None,
+        reasoning=reasoning,
+    )
+
+
+def _cost(agent: Agent, input_tokens: int, output_tokens: int, facts: Facts) -> ModelCost:
+    """By our own price table: a model's sums are not believed."""
+    model = agent.model_id or facts.default_model
+    price = facts.price_of(model)
+    priced = Usage(input_tokens=input_tokens, output_tokens=output_tokens).priced(price)
+    return ModelCost(
+        model_id=model,
+        estimated_input_tokens=input_tokens,
+        estimated_output_tokens=output_tokens,
+        total_cost=None if price is None else priced.cost_usd,
+    )
