@@ -1,12 +1,14 @@
 """`kubiya exec`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import click
 
+from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, ExecutionEnvironment
 from kubiya_workers.contracts.executions import NewExecution
 from kubiya_workers.contracts.ids import NAME_RULE, ExecutionId, is_safe_name
@@ -17,9 +19,12 @@ from .. import talk
 from ..ask_first import agreed
 from ..connect import reach, settings
 from ..exit import Exit
+from ..find_agent import find_agent
 from ..following import Ended
 from ..local_run import run_here
 from ..output import Format, encoded, output_option
+from ..plan_files import PlanFile, PlanFiles
+from ..planned_run import by_plan
 from ..proxying import Gateway, chosen
 from ..remote_run import run_there
 from ..render.lines import JsonLines
@@ -27,20 +32,16 @@ from ..render.quiet import Quiet
 from ..render.renderer import Renderer
 from ..render.screen import screen
 from ..render.text import TextRenderer
-from ..run_request import RunRequest, Unclear, agent_and_prompt
+from ..run_request import RunRequest, Unclear, WantedPlan, agent_and_prompt
 from ..running import run
-from .words import pairs
-
-
-def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value is not None:
-        raise click.UsageError(f"{parameter.opts[0]} is not available in this version.")
+from .words import given_prompt, pairs, priority
 
 
 @click.command("exec")
 @click.argument("words", nargs=-1, metavar="[agent ID] PROMPT…")
 @click.option("--local", is_flag=True, help="Run it on this machine, with a worker for this run alone.")
 @click.option("--agent", help=f"Who runs it, by name or id; `{DEFAULT_AGENT}` without it.")
+@click.option("--find", metavar="PATTERN", help="The one agent whose name or description has this in it.")
 @click.option("--queue", metavar="ID", help="The queue whose workers run it, by id or name.")
 @click.option("--queue-name", metavar="NAME", help="The same, by name.")
 @click.option("--environment", metavar="NAME", help="The environment whose variables and queues it gets.")
@@ -52,6 +53,15 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
     "--secret", "secrets", multiple=True, metavar="NAME", help="A variable of this shell for its tools, kept secret."
 )
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Cancel it after so long.")
+@click.option(
+    "--priority",
+    metavar="P",
+    callback=priority,
+    help="Which run a queue gives out first: critical (1), high (2), normal (3), low (4), or 5.",
+)
+@click.option("--plan", is_flag=True, help="Have a model plan it first, show the plan, and ask.")
+@click.option("--plan-file", metavar="F", help="Run a plan that was saved: its id, or a file.")
+@click.option("--again", is_flag=True, help="With --plan-file: also a plan that was executed already.")
 @click.option("--parent-execution", metavar="ID", help="The run that this one belongs to.")
 @click.option(
     "--keep-on-failure",
@@ -63,9 +73,6 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Whole tool outputs, reasoning, the worker's log.")
 @click.option("--no-stream", is_flag=True, help="Print only the answer, when it is there.")
 @click.option("--stream-format", type=click.Choice(["text", "json"]), default="text", help="json: one event a line.")
-@click.option("--plan-file", hidden=True, callback=_later, expose_value=False)
-@click.option("--priority", hidden=True, callback=_later, expose_value=False)
-@click.option("--find", hidden=True, callback=_later, expose_value=False)
 @output_option
 def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_format: str, **options: Any) -> int:
     """Run a prompt on an agent and show what happens as it happens.
@@ -81,6 +88,7 @@ def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_form
     kubiya exec --queue my-queue 'Run `uname -a`'
     kubiya exec agent ops 'Is the disk full?' -o json --yes
     git diff | kubiya exec --local --yes -
+    kubiya exec --plan 'Upgrade the staging database'
 
     Exit status: 0 completed, 1 failed or cancelled, 130 interrupted.
     """
@@ -98,15 +106,27 @@ async def _execute(known: ClientSettings, request: RunRequest, renderer: Rendere
     try:
         async with reach(known, renderer.status, note=renderer.note) as reached:
             renderer.close()  # the way there is done: a question must not stand behind a spinner
+            request = await _settled(reached.client, known, request)
             if request.ask_first and not await agreed(reached.client, request):
                 talk.say("Nothing was run.")
                 return None
+            if request.plan_file is not None:
+                request.plan_file.approve()
             if request.local:
                 renderer.status("Starting a worker")
                 return await run_here(reached, request, renderer, known.paths)
             return await run_there(reached.client, request, renderer)
     finally:
         renderer.close()
+
+
+async def _settled(cp: ControlPlaneClient, known: ClientSettings, request: RunRequest) -> RunRequest:
+    """With the agent that was looked for, and what a plan recommends."""
+    wanted = request.plan
+    if request.find is not None:
+        found = (await find_agent(cp, request.find)).id
+        request, wanted = replace(request, agent=found), wanted and replace(wanted, agent=found)
+    return request if wanted is None else await by_plan(cp, request, wanted, PlanFiles(known.paths.plans))
 
 
 def _tell(ended: Ended, output: Format) -> int:
@@ -131,6 +151,7 @@ def _request(
     *,
     local: bool,
     agent: str | None,
+    find: str | None,
     queue: str | None,
     queue_name: str | None,
     environment: str | None,
@@ -140,20 +161,25 @@ def _request(
     variables: tuple[str, ...],
     secrets: tuple[str, ...],
     timeout: float | None,
+    priority: int,
+    plan: bool,
+    plan_file: str | None,
+    again: bool,
     parent_execution: str | None,
     keep_on_failure: bool,
     yes: bool,
     non_interactive: bool,
     verbose: bool,
 ) -> RunRequest:
-    named, prompt = _prompt(words)
+    file = _plan_file(known, words, plan_file, plan=plan, again=again)
+    chosen_agent, prompt = _agent_and_prompt(words, agent, find, file)
     if keep_on_failure and (queue or queue_name):
         raise click.UsageError("--keep-on-failure is about a worker that is started for this run: leave the queue out.")
     directory = _directory(cwd, local=local)
     made = f"local-{token_hex(4)}"
     gateway = chosen(known, made) if local else Gateway()
     return RunRequest(
-        agent=_only("--agent and 'agent ID'", agent, named) or DEFAULT_AGENT,
+        agent=chosen_agent or DEFAULT_AGENT,
         new=NewExecution(
             prompt=prompt,
             worker_queue_id=_queue(queue, queue_name, local=local),
@@ -162,18 +188,50 @@ def _request(
             model=model or known.model or gateway.model or known.context_model,
             skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
+            priority=priority,
             keep_on_failure=keep_on_failure,
         ),
         local=local,
         environment=environment,
         directory=directory,
-        ask_first=_ask_first(yes=yes, non_interactive=non_interactive),
+        ask_first=_ask_first(file, yes=yes, non_interactive=non_interactive),
         verbose=verbose,
         timeout=timeout,
         own_gateway=known.own_gateway or gateway.config is not None,
         local_queue=made,
         proxy_config=gateway.config,
+        find=find,
+        plan=WantedPlan(chosen_agent, file, again) if plan or file else None,
     )
+
+
+def _agent_and_prompt(
+    words: tuple[str, ...], agent: str | None, find: str | None, file: PlanFile | None
+) -> tuple[str | None, str]:
+    """The agent that the user named, if any, and what it is to do."""
+    named, prompt = _prompt(words) if file is None else (None, file.saved.prompt)
+    chosen_agent = _only("--agent and 'agent ID'", agent, named)
+    if find is not None and chosen_agent is not None:
+        raise click.UsageError("Give --find or the agent itself.")
+    return chosen_agent, prompt
+
+
+def _plan_file(
+    known: ClientSettings, words: tuple[str, ...], ref: str | None, *, plan: bool, again: bool
+) -> PlanFile | None:
+    """The saved plan that is meant, if any."""
+    if ref is None:
+        if again:
+            raise click.UsageError("--again is about a plan that is run once more: name it with --plan-file.")
+        return None
+    if plan:
+        raise click.UsageError("Give --plan, which makes a plan, or --plan-file, which names one.")
+    if words:
+        raise click.UsageError("The prompt is the plan's: leave it out. Who runs it is named by --agent.")
+    file = PlanFiles(known.paths.plans).find(ref)
+    if not again:
+        file.check_not_executed()
+    return file
 
 
 def _prompt(words: tuple[str, ...]) -> tuple[str | None, str]:
@@ -182,11 +240,7 @@ def _prompt(words: tuple[str, ...]) -> tuple[str | None, str]:
         agent, prompt = agent_and_prompt(words)
     except Unclear as unclear:
         raise click.UsageError(str(unclear)) from None
-    if prompt == "-" or (not words and not sys.stdin.isatty()):
-        prompt = sys.stdin.buffer.read().decode(errors="replace")
-    if not prompt.strip():
-        raise click.UsageError("The prompt is empty: say what to do.")
-    return agent, prompt.encode(errors="replace").decode()  # words of a shell may hold halves of characters
+    return agent, given_prompt(prompt, words)
 
 
 def _directory(cwd: Path | None, *, local: bool) -> Path | None:
@@ -222,11 +276,14 @@ def _environment(directory: Path | None, variables: tuple[str, ...], secrets: tu
     )
 
 
-def _ask_first(*, yes: bool, non_interactive: bool) -> bool:
-    if yes:
+def _ask_first(file: PlanFile | None, *, yes: bool, non_interactive: bool) -> bool:
+    if yes or (file is not None and file.saved.approved):
         return False
     if non_interactive or not sys.stdin.isatty():
-        raise click.UsageError("Nobody is at a terminal to be asked: pass --yes to run it without asking.")
+        or_approve = (
+            "" if file is None else f" Or agree to the plan first: kubiya plan approve {file.saved.plan.plan_id}"
+        )
+        raise click.UsageError(f"Nobody is at a terminal to be asked: pass --yes to run it without asking.{or_approve}")
     return True
 
 

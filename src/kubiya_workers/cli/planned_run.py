@@ -1,0 +1,94 @@
+"""`exec` by a plan: made first, or saved before; what the user named wins over what it recommends.
+
+What runs is the user's prompt, as it was written: the plan says who runs it and where.
+"""
+
+from dataclasses import replace
+
+from kubiya_workers.client.http import ControlPlaneClient
+from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.plans import NewPlan, Plan, SavedPlan
+
+from . import talk
+from .exit import Exit, Failed
+from .plan_files import PlanFile, PlanFiles
+from .render.plans import PlanTalk, plan_text
+from .render.screen import screen
+from .run_request import RunRequest, WantedPlan
+
+
+async def make(cp: ControlPlaneClient, files: PlanFiles, new: NewPlan, *, verbose: bool) -> PlanFile:
+    """A plan that was made now, and kept; what happens on the way is told on stderr."""
+    shown = PlanTalk(screen(), verbose=verbose)
+    try:
+        plan = await cp.plans.make(new, shown.event)
+    finally:
+        shown.close()
+    return files.save(plan, new.prompt)
+
+
+async def by_plan(cp: ControlPlaneClient, request: RunRequest, wanted: WantedPlan, files: PlanFiles) -> RunRequest:
+    """The request with what its plan recommends; a plan that is asked about, or was made now, is shown first.
+
+    Raises:
+        Failed: the plan cannot be run here.
+        NotFound: its agent is gone.
+    """
+    file = wanted.file or await make(cp, files, _asked(request, wanted), verbose=request.verbose)
+    planned = _merged(request, wanted, file)
+    await _check_agent(cp, planned, file.saved.plan)
+    if wanted.file is None or request.ask_first:
+        talk.say(plan_text(file.saved))
+    return planned
+
+
+def _asked(request: RunRequest, wanted: WantedPlan) -> NewPlan:
+    new = request.new
+    return NewPlan(
+        prompt=new.prompt,
+        agent=wanted.agent,
+        worker_queue_id=new.worker_queue_id,
+        environment_id=request.environment,
+    )
+
+
+def _merged(request: RunRequest, wanted: WantedPlan, file: PlanFile) -> RunRequest:
+    chosen, new = file.saved.plan.recommended_execution, request.new
+    if chosen.entity_type != "agent" and wanted.agent is None:
+        raise Failed(
+            f"the plan is for {chosen.entity_type} {chosen.entity_name!r}, which this version does not run",
+            fix="Name an agent: --agent NAME",
+            status=Exit.USAGE,
+        )
+    queue, environment = new.worker_queue_id, request.environment
+    if queue is None and environment is None:
+        environment = chosen.recommended_environment_id
+        # A local run, and one whose worker is to be kept, has a queue of its own.
+        alone = request.local or new.keep_on_failure
+        queue = None if alone else chosen.recommended_worker_queue_id
+    return replace(
+        request,
+        agent=wanted.agent or chosen.entity_id,
+        new=new.model_copy(update={"worker_queue_id": queue}),
+        environment=environment,
+        plan_file=file,
+        idempotency_key=None if wanted.again else _once(file.saved),
+    )
+
+
+def _once(saved: SavedPlan) -> str:
+    """Names the one run of a plan: submitted twice, as by two commands at once, or by one that was killed before it
+    could write the run down, it is the same run."""
+    return f"plan {saved.plan.plan_id[:80]} {saved.saved_at.isoformat()}"
+
+
+async def _check_agent(cp: ControlPlaneClient, request: RunRequest, plan: Plan) -> None:
+    try:
+        await cp.agents.get(request.agent)
+    except NotFound:
+        if request.agent != plan.recommended_execution.entity_id:
+            raise
+        raise NotFound(
+            f"the plan's agent {plan.recommended_execution.entity_name!r} is gone",
+            fix="Plan anew, or name another agent: --agent NAME",
+        ) from None
