@@ -4,6 +4,7 @@ What runs is the user's prompt, as it was written: the plan says who runs it and
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import NotFound
@@ -27,14 +28,15 @@ async def make(cp: ControlPlaneClient, files: PlanFiles, new: NewPlan, *, verbos
     return files.save(plan, new.prompt)
 
 
-async def by_plan(cp: ControlPlaneClient, request: RunRequest, wanted: WantedPlan, files: PlanFiles) -> RunRequest:
-    """The request with what its plan recommends; a plan that is asked about, or was made now, is shown first.
+async def by_plan(cp: ControlPlaneClient, request: RunRequest, wanted: WantedPlan, directory: Path) -> RunRequest:
+    """The request with what its plan recommends. A plan that is asked about, or was made now, is shown first; one that
+    was made now is kept in `directory`.
 
     Raises:
         Failed: the plan cannot be run here.
         NotFound: its agent is gone.
     """
-    file = wanted.file or await make(cp, files, _asked(request, wanted), verbose=request.verbose)
+    file = wanted.file or await make(cp, PlanFiles(directory), _asked(request, wanted), verbose=request.verbose)
     planned = _merged(request, wanted, file)
     await _check_agent(cp, planned, file.saved.plan)
     if wanted.file is None or request.ask_first:

@@ -23,7 +23,7 @@ class OwnGateway:
     ) -> ModelReply:
         """Raises `ModelFailed`."""
         with self._auth.lent(caller) as key:
-            async with ModelClient(self._url, key) as client:
+            async with ModelClient(self._url, key, direct=True) as client:
                 try:
                     return await client.complete(call, on_text)
                 except UpstreamError as error:

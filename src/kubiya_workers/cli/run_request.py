@@ -4,10 +4,12 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from kubiya_workers.contracts.executions import NewExecution
 
-from .plan_files import PlanFile
+if TYPE_CHECKING:
+    from .plan_files import PlanFile
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class WantedPlan:
     """
 
     agent: str | None
-    file: PlanFile | None = None
+    file: "PlanFile | None" = None
     again: bool = False
 
 
@@ -46,7 +48,7 @@ class RunRequest:
     find: str | None = None
     """A pattern for the agent's name or description, instead of its name."""
     plan: WantedPlan | None = None
-    plan_file: PlanFile | None = None
+    plan_file: "PlanFile | None" = None
     """Of the plan that it follows; it is told of the run."""
     idempotency_key: str | None = None
     """Two submits with the same one are one run."""

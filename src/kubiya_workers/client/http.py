@@ -1,6 +1,7 @@
 """`ControlPlaneClient`: the resources of one control plane, over one pool of connections."""
 
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -11,11 +12,13 @@ from .executions import Executions
 from .health import HealthChecks
 from .keys import Keys
 from .models import Models
-from .plans import Plans
 from .queues import Queues
 from .skills import Skills
 from .usage import UsageReports
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .plans import Plans
 
 
 class ControlPlaneClient:
@@ -34,10 +37,15 @@ class ControlPlaneClient:
         self.queues = Queues(self.connection)
         self.workers = Workers(self.connection)
         self.executions = Executions(self.connection)
-        self.plans = Plans(self.connection)
         self.keys = Keys(self.connection)
         self.usage = UsageReports(self.connection)
         self.health = HealthChecks(self.connection)
+
+    @property
+    def plans(self) -> "Plans":
+        from .plans import Plans  # most who are clients never plan: they are spared its types
+
+        return Plans(self.connection)
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@
     services/ → engine/                   what is to run, in Temporal
     events/                               the one log of each execution, and its live readers
     reconcile.py                          Temporal has the last word on what still runs
+    planning/                             who should run a prompt, and where, by a model that is asked
     on_demand/                            workers that are started for executions that have none
     passage.py                            the way to Temporal for workers that cannot reach it
 

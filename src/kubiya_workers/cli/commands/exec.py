@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,8 +23,6 @@ from ..find_agent import find_agent
 from ..following import Ended
 from ..local_run import run_here
 from ..output import Format, encoded, output_option
-from ..plan_files import PlanFile, PlanFiles
-from ..planned_run import by_plan
 from ..proxying import Gateway, chosen
 from ..remote_run import run_there
 from ..render.lines import JsonLines
@@ -35,6 +33,9 @@ from ..render.text import TextRenderer
 from ..run_request import RunRequest, Unclear, WantedPlan, agent_and_prompt
 from ..running import run
 from .words import given_prompt, pairs, priority
+
+if TYPE_CHECKING:
+    from ..plan_files import PlanFile
 
 
 @click.command("exec")
@@ -108,7 +109,7 @@ async def _execute(known: ClientSettings, request: RunRequest, renderer: Rendere
             renderer.close()  # the way there is done: a question must not stand behind a spinner
             request = await _settled(reached.client, known, request)
             if request.ask_first and not await agreed(reached.client, request):
-                talk.say("Nothing was run.")
+                talk.say("Nothing was run." + _kept(request))
                 return None
             if request.plan_file is not None:
                 request.plan_file.approve()
@@ -120,13 +121,22 @@ async def _execute(known: ClientSettings, request: RunRequest, renderer: Rendere
         renderer.close()
 
 
+def _kept(request: RunRequest) -> str:
+    file = request.plan_file
+    return "" if file is None else f" The plan is kept: kubiya exec --plan-file {file.saved.plan.plan_id}"
+
+
 async def _settled(cp: ControlPlaneClient, known: ClientSettings, request: RunRequest) -> RunRequest:
     """With the agent that was looked for, and what a plan recommends."""
     wanted = request.plan
     if request.find is not None:
         found = (await find_agent(cp, request.find)).id
         request, wanted = replace(request, agent=found), wanted and replace(wanted, agent=found)
-    return request if wanted is None else await by_plan(cp, request, wanted, PlanFiles(known.paths.plans))
+    if wanted is None:
+        return request
+    from ..planned_run import by_plan
+
+    return await by_plan(cp, request, wanted, known.paths.plans)
 
 
 def _tell(ended: Ended, output: Format) -> int:
@@ -206,7 +216,7 @@ def _request(
 
 
 def _agent_and_prompt(
-    words: tuple[str, ...], agent: str | None, find: str | None, file: PlanFile | None
+    words: tuple[str, ...], agent: str | None, find: str | None, file: "PlanFile | None"
 ) -> tuple[str | None, str]:
     """The agent that the user named, if any, and what it is to do."""
     named, prompt = _prompt(words) if file is None else (None, file.saved.prompt)
@@ -218,7 +228,7 @@ def _agent_and_prompt(
 
 def _plan_file(
     known: ClientSettings, words: tuple[str, ...], ref: str | None, *, plan: bool, again: bool
-) -> PlanFile | None:
+) -> "PlanFile | None":
     """The saved plan that is meant, if any."""
     if ref is None:
         if again:
@@ -228,6 +238,8 @@ def _plan_file(
         raise click.UsageError("Give --plan, which makes a plan, or --plan-file, which names one.")
     if words:
         raise click.UsageError("The prompt is the plan's: leave it out. Who runs it is named by --agent.")
+    from ..plan_files import PlanFiles
+
     file = PlanFiles(known.paths.plans).find(ref)
     if not again:
         file.check_not_executed()
@@ -276,7 +288,7 @@ def _environment(directory: Path | None, variables: tuple[str, ...], secrets: tu
     )
 
 
-def _ask_first(file: PlanFile | None, *, yes: bool, non_interactive: bool) -> bool:
+def _ask_first(file: "PlanFile | None", *, yes: bool, non_interactive: bool) -> bool:
     if yes or (file is not None and file.saved.approved):
         return False
     if non_interactive or not sys.stdin.isatty():

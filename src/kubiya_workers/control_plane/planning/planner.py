@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from kubiya_workers.contracts.activities import ModelCall, ModelReply
-from kubiya_workers.contracts.errors import ModelFailed
+from kubiya_workers.contracts.errors import Invalid, ModelFailed
 from kubiya_workers.contracts.ids import ExecutionId, new_id
 from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.messages import Message
@@ -25,7 +25,7 @@ from kubiya_workers.contracts.plans import (
 )
 
 from ..services.executions import check_prompt
-from ..services.models import Models, check
+from ..services.models import Models
 from ..services.usage import Budgets
 from ..store.database import Database
 from .candidates import Candidates, gathered
@@ -69,8 +69,8 @@ class Planner:
         """
         check_prompt(new.prompt)
         await self._budgets.check(caller.key_id)
-        if new.model is not None:
-            await check(self._models, new.model)
+        if new.model is not None and not await self._models.knows(new.model):
+            raise _no_such_model(new.model, self._models.nearest(new.model))
         candidates = await gathered(self._database, new)
         await self._models.list()  # until the gateway has looked, it does not know its default
         default = self._models.default()
@@ -155,6 +155,11 @@ class Planning:
 
 
 _ANOTHER = "Ask another model with --model NAME (`kubiya model list`), or run the prompt without a plan."
+
+
+def _no_such_model(name: str, nearest: Sequence[str]) -> Invalid:
+    meant = f"Did you mean {' or '.join(nearest)}? " if nearest else ""
+    return Invalid(f"there is no model {name!r} to plan with", fix=f"{meant}`kubiya model list` shows those there are.")
 
 
 def _count(number: int, what: str) -> str:

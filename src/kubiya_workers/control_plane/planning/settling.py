@@ -108,14 +108,14 @@ def _place(draft: PlanDraft, candidates: Candidates, facts: Facts) -> _Place:
     notes: list[str] = []
     queue = candidates.queues[0] if facts.queue_is_named else among(candidates.queues, draft.queue)
     if draft.queue and queue is None:
-        notes.append(f"It recommended worker queue {draft.queue!r}, which is not one with a live worker: left out.")
+        notes.append(f"The model recommended worker queue {draft.queue!r}, which is none with a live worker: left out.")
     if queue is not None:  # a queue belongs to one environment, whatever else was recommended
         return _Place(queue, among(candidates.environments, queue.environment_id), tuple(notes))
     if facts.environment_is_named:
         return _Place(None, candidates.environments[0], tuple(notes))
     environment = among(candidates.environments, draft.environment)
     if draft.environment and environment is None:
-        notes.append(f"It recommended environment {draft.environment!r}, which does not exist: left out.")
+        notes.append(f"The model recommended environment {draft.environment!r}, which does not exist: left out.")
     return _Place(None, environment, tuple(notes))
 
 
