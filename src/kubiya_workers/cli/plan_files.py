@@ -25,14 +25,20 @@ _LIST = "`kubiya plan list` shows the plans of this home."
 
 @dataclass
 class PlanFile:
-    """A plan in its file; each change is on the disk before it counts."""
+    """A plan in its file; each change is on the disk before it counts. `is_kept`: it is one of this home."""
 
     path: Path
     saved: SavedPlan
+    is_kept: bool
+
+    @property
+    def is_approved(self) -> bool:
+        """By the user: what a file from elsewhere says of that is somebody else's word."""
+        return self.is_kept and self.saved.approved
 
     def approve(self) -> None:
         """Raises OSError."""
-        if not self.saved.approved:
+        if not self.is_approved:
             self._write(approved=True, approved_at=datetime.now(UTC))
 
     def executed(self, execution_id: ExecutionId) -> None:
@@ -72,7 +78,8 @@ class PlanFiles:
         if not is_safe_name(plan.plan_id):
             raise Failed(f"the control plane answered with a plan whose id is {plan.plan_id[:80]!r}: it is not kept")
         state.make_private(self._directory)
-        file = PlanFile(self._of(plan.plan_id), SavedPlan(plan=plan, prompt=prompt, saved_at=datetime.now(UTC)))
+        saved = SavedPlan(plan=plan, prompt=prompt, saved_at=datetime.now(UTC))
+        file = PlanFile(self._of(plan.plan_id), saved, is_kept=True)
         state.replace(file.path, _text(file.saved))
         return file
 
@@ -83,8 +90,9 @@ class PlanFiles:
             Failed: there is none, or the file holds something else.
         """
         if is_safe_name(ref) and self._of(ref).is_file():
-            return _read(self._of(ref))
-        return _read(Path(ref).expanduser().resolve())
+            return self.named(ref)
+        path = Path(ref).expanduser().resolve()
+        return PlanFile(path, _read(path), is_kept=path.parent == self._directory.resolve())
 
     def named(self, plan_id: str) -> PlanFile:
         """The plan of this id.
@@ -92,7 +100,8 @@ class PlanFiles:
         Raises:
             Failed: there is none.
         """
-        return _read(self.path(plan_id))
+        path = self.path(plan_id)
+        return PlanFile(path, _read(path), is_kept=True)
 
     def path(self, plan_id: str) -> Path:
         """Where the plan of this id is, whatever the file holds.
@@ -109,7 +118,7 @@ class PlanFiles:
         found: list[SavedPlan] = []
         for path in self._directory.glob("*.json"):
             try:
-                found.append(_read(path).saved)
+                found.append(_read(path))
             except Failed as error:
                 unreadable(error.detail)
         return sorted(found, key=lambda saved: saved.saved_at, reverse=True)
@@ -118,13 +127,13 @@ class PlanFiles:
         return self._directory / f"{plan_id}.json"
 
 
-def _read(path: Path) -> PlanFile:
+def _read(path: Path) -> SavedPlan:
     try:
         if not path.is_file():
             raise _unusable(path, "there is no such file")
         if path.stat().st_size > LARGEST:
             raise _unusable(path, f"it has more than {LARGEST // 1024 // 1024} MiB")
-        return PlanFile(path, SavedPlan.model_validate_json(path.read_bytes()))
+        return SavedPlan.model_validate_json(path.read_bytes())
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from None
     except ValidationError as error:

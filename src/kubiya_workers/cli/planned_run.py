@@ -3,6 +3,7 @@
 What runs is the user's prompt, as it was written: the plan says who runs it and where.
 """
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def _merged(request: RunRequest, wanted: WantedPlan, file: PlanFile) -> RunReque
 def _once(saved: SavedPlan) -> str:
     """Names the one run of a plan: submitted twice, as by two commands at once, or by one that was killed before it
     could write the run down, it is the same run."""
-    return f"plan {saved.plan.plan_id[:80]} {saved.saved_at.isoformat()}"
+    named = f"{saved.plan.plan_id} {saved.saved_at.isoformat()} {saved.prompt}"
+    return f"plan-{hashlib.sha256(named.encode()).hexdigest()}"
 
 
 async def _check_agent(cp: ControlPlaneClient, request: RunRequest, plan: Plan) -> None:

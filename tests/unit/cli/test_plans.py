@@ -195,6 +195,16 @@ def test_a_saved_plan_runs_once_and_again_only_when_asked(
     assert first == lost != again
 
 
+def test_an_approval_in_a_file_from_elsewhere_does_not_count(api: FakeApi, kubiya: Kubiya, tmp_path: Path) -> None:
+    plans(api)
+    path = tmp_path / "theirs.json"
+    path.write_text(json.dumps({**SAVED, "plan": {**PLAN, "plan_id": "é\n../x"}, "approved": True}))
+    assert kubiya("exec", "--plan-file", str(path)) == 2
+    assert kubiya("exec", "--plan-file", str(path), "--yes") == 0
+    assert json.loads(path.read_text())["executed_at"]
+    assert not (tmp_path / "home" / "plans").exists()
+
+
 def test_a_plan_whose_agent_is_gone_is_told(
     api: FakeApi, kubiya: Kubiya, saved: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.contracts.messages import AssistantMessage, Price, SystemMessage, UserMessage
 from kubiya_workers.contracts.plans import NewPlan, PlanEvent, PlanThinking
 from kubiya_workers.contracts.queues import Queue
-from kubiya_workers.control_plane.planning.candidates import Candidates
+from kubiya_workers.control_plane.planning.candidates import Candidates, gathered
 from kubiya_workers.control_plane.planning.draft import LONGEST, PlanDraft, Unusable, read
 from kubiya_workers.control_plane.planning.planner import Planner
 from kubiya_workers.control_plane.planning.question import opening, schema_for
@@ -29,7 +29,8 @@ from kubiya_workers.control_plane.services import agents
 from kubiya_workers.control_plane.services.seeds import seed
 from kubiya_workers.control_plane.store.database import Database
 
-from .conftest import Models
+from .conftest import Api, Models
+from .test_workers import make_queue, register
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = Price(input=2.0, output=10.0, cached=1.0, as_of="2026-01-01")
@@ -284,6 +285,17 @@ async def test_what_cannot_be_planned_is_refused_before_anybody_is_asked(
     with pytest.raises(refusal):
         await Planner(stored, Models(), model).begin(CALLER, NewPlan(**{"prompt": "look", **named}))
     assert model.calls == []
+
+
+async def test_only_queues_that_are_for_everybody_and_served_are_candidates(api: Api) -> None:
+    for name, ephemeral in (("served", False), ("idle", False), ("local-1", True)):
+        await make_queue(api, name, ephemeral=ephemeral)
+        if name != "idle":
+            await register(api, name)
+    found = await gathered(api.plane.database, NewPlan(prompt="look"))
+    assert [queue.name for queue in found.queues] == ["served"]
+    chosen = await gathered(api.plane.database, NewPlan(prompt="look", worker_queue_id="idle"))
+    assert [queue.name for queue in chosen.queues] == ["idle"]
 
 
 async def test_with_no_model_configured_nobody_is_asked(stored: Database) -> None:

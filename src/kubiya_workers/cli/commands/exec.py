@@ -289,12 +289,11 @@ def _environment(directory: Path | None, variables: tuple[str, ...], secrets: tu
 
 
 def _ask_first(file: "PlanFile | None", *, yes: bool, non_interactive: bool) -> bool:
-    if yes or (file is not None and file.saved.approved):
+    if yes or (file is not None and file.is_approved):
         return False
     if non_interactive or not sys.stdin.isatty():
-        or_approve = (
-            "" if file is None else f" Or agree to the plan first: kubiya plan approve {file.saved.plan.plan_id}"
-        )
+        kept = file is not None and file.is_kept
+        or_approve = f" Or agree to the plan first: kubiya plan approve {file.path.stem}" if file and kept else ""
         raise click.UsageError(f"Nobody is at a terminal to be asked: pass --yes to run it without asking.{or_approve}")
     return True
 

@@ -58,28 +58,31 @@ async def gathered(database: Database, new: NewPlan) -> Candidates:
         NotFound: what was named is not there.
     """
     async with database.reading() as connection:
-        every = await agents.list_(connection, limit=MOST + 1)
-        total = len(every) if len(every) <= MOST else len(await agents.list_(connection))
+        every = await agents.list_(connection)
         named = None if new.agent is None else await agents.find(connection, new.agent)
         queue = None if new.worker_queue_id is None else await queues.find(connection, new.worker_queue_id)
         home = None if new.environment_id is None else await environments.find(connection, new.environment_id)
-        served = [one for one in await queues.list_(connection) if one.active_workers > one.paused_workers]
+        served = [one for one in await queues.list_(connection) if _serves(one)]
         places = await environments.list_(connection, limit=MOST)
         known_skills = await skills.list_(connection)
-    _check(("agent", new.agent, named), ("worker queue", new.worker_queue_id, queue))
-    _check(("environment", new.environment_id, home))
+    _check("agent", new.agent, named, "kubiya agent list")
+    _check("worker queue", new.worker_queue_id, queue, "kubiya queue list")
+    _check("environment", new.environment_id, home, "kubiya environment list")
     within = [one for one in served if home is None or one.environment_id == home.id]
     return Candidates(
         agents=every[:MOST] if named is None else [named],
         queues=within[:MOST] if queue is None else [queue],
         environments=places if home is None else [home],
         skills=known_skills,
-        left_out=total - MOST if named is None and total > MOST else 0,
+        left_out=max(0, len(every) - MOST) if named is None else 0,
     )
 
 
-def _check(*named: tuple[str, str | None, object]) -> None:
-    for kind, ref, found in named:
-        if ref is not None and found is None:
-            command = {"agent": "agent", "worker queue": "queue", "environment": "environment"}[kind]
-            raise NotFound(f"no {kind} {ref!r}", fix=f"List them with: kubiya {command} list")
+def _serves(queue: Queue) -> bool:
+    """Whether a worker takes work from it now. One that goes with its workers was made for something of its own."""
+    return queue.active_workers > queue.paused_workers and not queue.ephemeral
+
+
+def _check(kind: str, ref: str | None, found: object, command: str) -> None:
+    if ref is not None and found is None:
+        raise NotFound(f"no {kind} {ref!r}", fix=f"List them with: {command}")
