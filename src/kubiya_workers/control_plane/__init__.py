@@ -6,6 +6,7 @@
     reconcile.py                          Temporal has the last word on what still runs
     planning/                             who should run a prompt, and where, by a model that is asked
     on_demand/                            workers that are started for executions that have none
+    retention.py                          what nobody needs any more is removed
     passage.py                            the way to Temporal for workers that cannot reach it
 
 `app.build` makes the ASGI application of a `deps.ControlPlane`, which holds the parts; `auth` knows callers by their
