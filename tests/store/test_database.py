@@ -85,6 +85,26 @@ async def test_a_cancelled_writer_leaves_the_way_free(database: Database) -> Non
     assert await _count(database) == 1
 
 
+async def test_a_writer_cancelled_within_a_statement_leaves_nothing(database: Database) -> None:
+    long = "SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 500000) {})"
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing() as connection:
+            await connection.execute(_insert_key("a"))
+            inside.set()
+            await connection.execute(sa.text(long.format("SELECT i FROM n") + " AS counted"))
+
+    writer = asyncio.create_task(write())
+    await inside.wait()
+    await asyncio.sleep(0)
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)
+    async with asyncio.timeout(30), database.writing() as connection:
+        await connection.execute(_insert_key("b"))
+    assert await _count(database) == 1
+
+
 async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     async with database.writing() as connection:
         await connection.execute(_insert_key("a"))

@@ -71,8 +71,10 @@ def sqlite_engine(path: Path, *, writer: bool) -> AsyncEngine:
         isolation_level=None if writer else "AUTOCOMMIT",
         # Only for readers: the writer begins by itself, which looks like autocommit from outside, and must roll back.
         skip_autocommit_rollback=not writer,
-        pool_size=1 if writer else POOL_SIZE,
-        max_overflow=0 if writer else MAX_OVERFLOW,
+        # What was opened stays: to open one is a thread, a file and its pragmas. The last one used has the warm cache.
+        pool_size=1 if writer else POOL_SIZE + MAX_OVERFLOW,
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_reset_on_return="rollback" if writer else None,
         async_creator=partial(one_hop.connect, path, timeout=BUSY_TIMEOUT_S),
         json_serializer=json_text,
