@@ -55,6 +55,15 @@ def minute_text(connection: AsyncConnection, moment: sa.ColumnElement[Any]) -> s
     return sa.func.to_char(in_utc, sa.literal_column("'YYYY-MM-DD HH24:MI'"))
 
 
+def insert_if_none(connection: AsyncConnection, table: sa.Table) -> sa.Insert:
+    """An insert that leaves a row with the same key as it is. A dialect is loaded where it is spoken."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert
+    return insert(table).on_conflict_do_nothing()
+
+
 async def one_at_a_time(connection: AsyncConnection, matter: int) -> None:
     """Until the transaction ends, whoever else asks for the same matter waits. SQLite has one writer anyway."""
     if connection.dialect.name != "sqlite":
