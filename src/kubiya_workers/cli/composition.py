@@ -123,7 +123,7 @@ async def control_plane(
 
 def _routers(executions: Executions, planner: Planner) -> tuple[APIRouter, ...]:
     """Of the services that are made for this process."""
-    return execution_routes.router(executions), streams.router(executions.record), plans.router(planner)
+    return streams.router(executions.record), execution_routes.router(executions), plans.router(planner)
 
 
 class _Part(Protocol):
