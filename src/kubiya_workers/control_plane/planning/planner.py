@@ -105,7 +105,7 @@ class Planning:
         """
         tell(PlanProgress(message=self._said_of_candidates()))
         if self.facts.planner == OFFLINE_MODEL:
-            tell(PlanProgress(message="No model is configured: the plan is made without one"))
+            tell(PlanProgress(message=f"{OFFLINE_MODEL} is no intelligence: this plan is the same for every prompt"))
             return without_model(self.candidates, self.facts)
         try:
             async with asyncio.timeout(self.time_limit_s):

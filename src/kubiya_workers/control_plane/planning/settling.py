@@ -7,6 +7,7 @@ from datetime import datetime
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, Agent
 from kubiya_workers.contracts.environments import Environment
 from kubiya_workers.contracts.messages import Price, Usage
+from kubiya_workers.contracts.models import OFFLINE_MODEL
 from kubiya_workers.contracts.plans import (
     Complexity,
     CostEstimate,
@@ -88,7 +89,7 @@ def without_model(candidates: Candidates, facts: Facts) -> Plan:
     facts = replace(facts, price_of=_unknown)  # nobody estimated anything: not even that it costs nothing
     draft = PlanDraft(
         title="(offline plan) Run the prompt as it is",
-        summary=f"No model is configured, so no model made this plan. The prompt goes to agent {agent.name}.",
+        summary=f"No model made this plan: {OFFLINE_MODEL} is none. The prompt goes to agent {agent.name}.",
         agent=agent.name,
         steps=(DraftStep(title="Run the prompt"),),
         story_points=1,
