@@ -37,7 +37,8 @@ SCRIPT: dict[str, Any] = {
     '"task": "babble': ["no", "still no"],
     '"task": "stranger': [json.dumps({**PROPOSAL, "agent": "root"})] * 2,
     '"task": "wander': [json.dumps({**PROPOSAL, "queue": "gone", "environment": "mars"})],
-    '"task": "refused': [error(400, "response_format is not supported")],
+    '"task": "plain': [(error(400, "response_format is not supported"), GOOD)],
+    '"task": "refused': [error(400, "this model has had enough")],
     '"task": "slow': [Reply(GOOD, tokens_per_s=1)],
     "look": ["the disk is fine"],
 }
@@ -123,7 +124,7 @@ def test_a_plan_is_told_of_as_it_is_made_and_metered_for_its_key(
     [
         ("babble", 2, "twice; at last: the answer is not a JSON object"),
         ("stranger", 2, "there is no agent 'root'; choose one of 'default', 'ops'"),
-        ("refused", 1, "response_format is not supported"),
+        ("refused", 1, "this model has had enough"),
     ],
 )
 def test_what_is_no_plan_is_an_error_with_the_next_step(
@@ -135,13 +136,18 @@ def test_what_is_no_plan_is_an_error_with_the_next_step(
     assert (last.data["code"], len(model.chats) - before) == ("model_error", calls)
 
 
-def test_a_broken_answer_is_mended_and_a_wrong_place_left_out(machine: Machine, url: str) -> None:
+def test_a_broken_answer_is_mended_and_what_a_server_refuses_left_out(
+    machine: Machine, url: str, model: ScriptedModel
+) -> None:
     mended = told(machine, url, "mend")
     assert [event.data["step"] for event in mended if event.type == "step_completed"] == ["plan", "repair"]
     assert mended[-1].data["plan"]["recommended_execution"]["entity_name"] == "ops"
     plan = told(machine, url, "wander")[-1].data["plan"]
     assert plan["recommended_execution"]["recommended_worker_queue_id"] is None
     assert len(plan["notes"]) == 1 + 1
+    plain = told(machine, url, "plain")
+    assert plain[-1].type == "complete"
+    assert ["response_format" in chat.body for chat in model.chats[-2:]] == [True, False]
 
 
 @pytest.mark.parametrize("path", ["plan", "plan/stream"])
@@ -170,7 +176,7 @@ def test_only_keys_that_may_submit_may_plan(machine: Machine, url: str) -> None:
 
 def test_a_plan_is_kept_approved_and_run_once_with_its_priority(machine: Machine) -> None:
     failed = machine.run("plan", "create", "refused")
-    assert failed.returncode == 1 and "response_format" in failed.stderr and "Fix:" in failed.stderr
+    assert failed.returncode == 1 and "had enough" in failed.stderr and "Fix:" in failed.stderr
     saved: Any = machine.json("plan", "create", "look at it")
     plan_id = saved["plan"]["plan_id"]
     assert machine.run("plan", "approve", plan_id).returncode == 0

@@ -23,6 +23,7 @@ from kubiya_workers.contracts.plans import (
     PlanStepStarted,
     PlanThinking,
 )
+from kubiya_workers.contracts.wire import JsonObject
 
 from ..services.executions import check_prompt
 from ..services.models import Models
@@ -40,10 +41,14 @@ Tell = Callable[[PlanEvent], None]
 OnText = Callable[[Literal["message", "reasoning"], str], None]
 
 
+class SchemaRefused(ModelFailed):
+    """The model's server does not take a schema for its answer."""
+
+
 class Ask(Protocol):
     """One model call, as the caller's own: admitted and metered as theirs, stopped when it is cancelled.
 
-    Raises `ModelFailed` when no answer came.
+    Raises `ModelFailed` when no answer came, `SchemaRefused` where a call without a schema may bring one.
     """
 
     def __call__(self, caller: Caller, call: ModelCall, on_text: OnText) -> Awaitable[ModelReply]: ...
@@ -119,7 +124,7 @@ class Planning:
         schema = schema_for(self.candidates)
         asked = opening(self.prompt, self.candidates, schema)
         with _step(tell, "plan", f"Asking {self.facts.planner} for a plan"):
-            answer = await self._answer(1, asked, schema, tell)
+            answer, schema = await self._first_answer(asked, schema, tell)
         try:
             return settled(read(answer), self.candidates, self.facts)
         except Unusable as why:
@@ -134,7 +139,17 @@ class Planning:
                 f"{self.facts.planner} gave no plan that can be used, twice; at last: {why}", fix=_ANOTHER
             ) from None
 
-    async def _answer(self, step: int, asked: tuple[Message, ...], schema: dict[str, object], tell: Tell) -> str:
+    async def _first_answer(
+        self, asked: tuple[Message, ...], schema: JsonObject, tell: Tell
+    ) -> tuple[str, JsonObject | None]:
+        """With the schema that further calls can have: many servers take none, but the instructions hold it too."""
+        try:
+            return await self._answer(1, asked, schema, tell), schema
+        except SchemaRefused:
+            tell(PlanProgress(message=f"{self.facts.planner} takes no schema: it is asked without one"))
+            return await self._answer(1, asked, None, tell), None
+
+    async def _answer(self, step: int, asked: tuple[Message, ...], schema: JsonObject | None, tell: Tell) -> str:
         def on_text(kind: Literal["message", "reasoning"], text: str) -> None:
             if kind == "reasoning":
                 tell(PlanThinking(content=text))
