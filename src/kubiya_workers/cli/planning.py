@@ -31,7 +31,8 @@ class OwnGateway:
                     kind = SchemaRefused if _is_about_the_schema(call, error) else ModelFailed
                     raise kind(
                         f"{call.model} made no plan: {error.message}",
-                        fix=f"See whether it answers: kubiya model test {call.model}. Another one plans with --model.",
+                        fix=f"See whether it answers: kubiya model test {call.model}. "
+                        "Ask another one: kubiya plan create --model NAME",
                     ) from error
 
 

@@ -169,7 +169,7 @@ class Planning:
         return said + (f"; {found.left_out} more agents are not looked at" if found.left_out else "")
 
 
-_ANOTHER = "Ask another model with --model NAME (`kubiya model list`), or run the prompt without a plan."
+_ANOTHER = "Ask another model: kubiya plan create --model NAME. Or run the prompt without a plan."
 
 
 def _no_such_model(name: str, nearest: Sequence[str]) -> Invalid:
