@@ -40,13 +40,7 @@ def run(minute: int = 0, **fields: Any) -> StoredRun:
 async def store(database: Database, *runs: StoredRun) -> None:
     async with database.writing() as connection:
         for made in runs:
-            await executions.insert(
-                connection,
-                made.execution,
-                workspace=made.workspace,
-                run_start=made.run_start,
-                task_queue_name=made.task_queue_name,
-            )
+            await executions.insert(connection, made)
 
 
 async def test_a_run_comes_back_whole(database: Database) -> None:

@@ -253,6 +253,7 @@ export interface Execution {
   worker_queue_id: string | null;
   worker_id: string | null;
   parent_execution_id: string | null;
+  team_name: string | null;
   key_id: string | null;
   created_at: string;
   started_at: string | null;
@@ -776,6 +777,12 @@ export interface Slots {
   total: number;
 }
 
+export interface Spent {
+  usage: Usage;
+  model_calls: number;
+  tool_calls: number;
+}
+
 export interface StartedWith {
   cwd: string;
   flags: { readonly [name: string]: string };
@@ -863,6 +870,27 @@ export interface ToolOutputChunk {
   offset: number;
 }
 
+export interface ToolRequest {
+  execution_id: string;
+  step: number;
+  call_id: string;
+  tool: string;
+  spec: ToolSpec | null;
+  arguments: string;
+  idempotency_key: string;
+}
+
+export interface ToolResult {
+  call_id: string;
+  tool: string;
+  status: ToolStatus;
+  content: string;
+  output: { readonly [name: string]: unknown };
+  error: string | null;
+  duration_ms: number;
+  spent: Spent;
+}
+
 export interface ToolSpec {
   name: string;
   skill: string;
@@ -883,7 +911,10 @@ export interface ToolStarted {
   tool_name: string;
   tool_execution_id: string;
   tool_input: { readonly [name: string]: unknown };
+  member_execution_id: string | null;
 }
+
+export type ToolStatus = "success" | "failed" | "denied" | "unknown";
 
 export type UpkeepState = "starting" | "running" | "restarting" | "crash-looping" | "stopping" | "stopped" | "failed";
 

@@ -11,6 +11,7 @@ from kubiya_workers.contracts.executions import Execution, NewExecution, Status,
 
 from .exit import Exit, Failed
 from .render.renderer import Renderer
+from .run_request import Who
 
 _SETTLE_S = 5.0
 _LOOK_S = 0.05
@@ -42,9 +43,10 @@ class Ended:
                 return f"The execution {run.status}{code}{_because(run.error_message)}"
 
 
-async def submit(cp: ControlPlaneClient, agent: str, new: NewExecution) -> Submitted:
+async def submit(cp: ControlPlaneClient, who: Who, new: NewExecution) -> Submitted:
     """Submit a run. When this is cancelled midway, what was submitted is cancelled too: nobody would know of it."""
-    request = asyncio.create_task(cp.agents.execute(agent, new))
+    execute = cp.teams.execute if who.kind == "team" else cp.agents.execute
+    request = asyncio.create_task(execute(who.ref, new))
     try:
         return await asyncio.shield(request)
     except asyncio.CancelledError:

@@ -79,9 +79,13 @@ class Reconciler:
                 await asyncio.sleep(RETRY_S)
 
     async def _close_if_gone(self, execution_id: ExecutionId) -> None:
-        """A pending run never reached Temporal, and the sweep starts it; any other one was there and is lost."""
+        """A pending run never reached Temporal, and the sweep starts it, or its team's run, while that one is open;
+        any other one was there and is lost."""
         execution = await self._executions.get(execution_id)
         if execution.status is Status.PENDING:
+            if execution.is_delegated and await self._is_over(execution.parent_execution_id):
+                never = RunOutcome(status=Status.CANCELLED, error="its team's run ended before this one began")
+                await self._executions.close(execution_id, never)
             return
         lost = RunOutcome(
             status=Status.FAILED,
@@ -89,6 +93,10 @@ class Reconciler:
             error="Temporal does not know this run any more: its history was deleted or has expired",
         )
         await self._executions.close(execution_id, lost)
+
+    async def _is_over(self, execution_id: ExecutionId | None) -> bool:
+        found = None if execution_id is None else await self._executions.find(execution_id)
+        return found is None or found.status.is_terminal
 
     async def _sweep_for_ever(self) -> None:
         while True:
@@ -115,7 +123,7 @@ class Reconciler:
     async def _reconcile(self, run: StoredRun) -> None:
         if run.execution.id in self._watches:
             return
-        if run.execution.status is Status.PENDING:
+        if run.execution.status is Status.PENDING and not run.execution.is_delegated:
             # Idempotent: it is started only if Temporal never heard of it.
             await self._executions.start_stored(run)
         self.watch(run.execution.id)

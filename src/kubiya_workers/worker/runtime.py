@@ -33,6 +33,7 @@ SANDBOX = SandboxedWorkflowRunner(
         "kubiya_workers.workflows.calls",
         "kubiya_workers.workflows.handover",
         "kubiya_workers.workflows.inbox",
+        "kubiya_workers.workflows.members",
     )
 )
 

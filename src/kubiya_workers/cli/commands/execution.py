@@ -39,6 +39,8 @@ def group() -> None:
 @group.command("list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only runs in this state.")
 @click.option("--agent", help="Only runs of this agent, by id.")
+@click.option("--team", help="Only runs of this team itself, by id.")
+@click.option("--parent", help="Only runs that belong to this one: those of a team's members, for one.")
 @click.option("--queue-id", "--queue", "queue", help="Only runs of this queue.")
 @click.option("--worker", help="Only runs of this worker, by id.")
 @click.option("--since", callback=moment, help="Only newer ones: 10m, 2h, or a moment (RFC 3339).")
@@ -51,6 +53,8 @@ def list_(
     output: Format,
     status: str | None,
     agent: str | None,
+    team: str | None,
+    parent: str | None,
     queue: str | None,
     worker: str | None,
     since: datetime | None,
@@ -70,6 +74,8 @@ def list_(
         lambda cp: cp.executions.list(
             status=Status(status) if status else None,
             agent=agent,
+            team=team,
+            parent=parent,
             queue=queue,
             worker=worker,
             since=since,
@@ -174,7 +180,15 @@ async def _show_log(cp: ControlPlaneClient, execution_id: str, renderer: Rendere
 
 def _row(execution: Execution) -> tuple[object, ...]:
     prompt = one_line(execution.prompt, 60)
-    return (execution.id, execution.status, execution.entity_name, age(execution.created_at), prompt)
+    return (execution.id, execution.status, _who(execution), age(execution.created_at), prompt)
+
+
+def _who(execution: Execution) -> str:
+    """The agent; the team; or a member, with its team."""
+    name = execution.entity_name or execution.entity_id
+    if execution.is_delegated:
+        return f"{execution.team_name}/{name}"
+    return f"team {name}" if execution.execution_type == "team" else name
 
 
 def _text(execution: Execution) -> str:
@@ -184,7 +198,8 @@ def _text(execution: Execution) -> str:
             ("ID", execution.id),
             ("Status", execution.status),
             ("Waits for", execution.status_reason if not execution.status.is_terminal else None),
-            ("Agent", execution.entity_name or execution.entity_id),
+            (execution.execution_type.capitalize(), execution.entity_name or execution.entity_id),
+            ("Part of", execution.parent_execution_id),
             ("Model", execution.model),
             ("Queue", execution.worker_queue_id),
             ("Worker", execution.worker_id),

@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
 from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.teams import Member
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import JsonObject
 
@@ -21,19 +22,20 @@ from .dialects import minute_text, without_nul
 from .errors import taken
 from .tables import executions
 
-_INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq", "traced_at")
+_INTERNAL = ("workspace", "run_start", "members", "task_queue_name", "last_seq", "traced_at")
 SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
 _OPEN = [status.value for status in Status if not status.is_terminal]
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """An execution with all that its run needs. The workspace holds secrets: it is never shown."""
+    """An execution with all that its run needs. The workspaces hold secrets: they are never shown."""
 
     execution: Execution
     workspace: Workspace
     run_start: RunStart
     task_queue_name: str
+    members: tuple[Member, ...] = ()
 
 
 class Changes(TypedDict, total=False):
@@ -48,6 +50,7 @@ class Changes(TypedDict, total=False):
     usage: Usage
     execution_metadata: JsonObject
     workspace: Workspace
+    members: None
     worker_queue_id: QueueId | None
     worker_id: WorkerId | None
     started_at: datetime | None
@@ -55,17 +58,12 @@ class Changes(TypedDict, total=False):
     updated_at: datetime
 
 
-async def insert(
-    connection: AsyncConnection,
-    execution: Execution,
-    *,
-    workspace: Workspace,
-    run_start: RunStart,
-    task_queue_name: str,
-) -> None:
+async def insert(connection: AsyncConnection, run: StoredRun) -> None:
     """Raises `Conflict` when the execution is stored already."""
+    execution = run.execution
     fields = {name: getattr(execution, name) for name in Execution.model_fields if name != "execution_id"}
-    fields |= {"workspace": workspace, "run_start": run_start, "task_queue_name": task_queue_name, "last_seq": 0}
+    fields |= {"workspace": run.workspace, "run_start": run.run_start, "task_queue_name": run.task_queue_name}
+    fields |= {"members": [one.model_dump(mode="json") for one in run.members] or None, "last_seq": 0}
     with taken(f"execution {execution.id}"):
         await connection.execute(sa.insert(executions).values(_columns(fields)))
 
@@ -103,6 +101,7 @@ class Filter:
     execution_type: str | None = None
     queue_id: str | None = None
     worker_id: str | None = None
+    parent_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
@@ -135,6 +134,7 @@ def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
         executions.c.execution_type: wanted.execution_type,
         executions.c.worker_queue_id: wanted.queue_id,
         executions.c.worker_id: wanted.worker_id,
+        executions.c.parent_execution_id: wanted.parent_id,
     }
     yield from (column == value for column, value in equal.items() if value is not None)
     for kind, entity_id in (("agent", wanted.agent_id), ("team", wanted.team_id)):
@@ -170,6 +170,13 @@ async def list_open(connection: AsyncConnection) -> Sequence[StoredRun]:
     """Every run that is not over, oldest first."""
     query = sa.select(executions).where(executions.c.status.in_(_OPEN)).order_by(executions.c.created_at)
     return [_run(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def open_members(connection: AsyncConnection, team_run: ExecutionId) -> Sequence[Execution]:
+    """The runs that a team's run delegated and that are not over, oldest first."""
+    query = sa.select(*SHOWN).where(executions.c.parent_execution_id == team_run, executions.c.status.in_(_OPEN))
+    found = (await connection.execute(query.order_by(executions.c.created_at))).mappings()
+    return [run for run in map(as_shown, found) if run.is_delegated]
 
 
 async def count_by_status(connection: AsyncConnection, queue_id: QueueId) -> Mapping[Status, int]:
@@ -210,4 +217,5 @@ def _run(row: RowMapping) -> StoredRun:
         workspace=Workspace.model_validate(row["workspace"] or {}),
         run_start=RunStart.model_validate(row["run_start"]),
         task_queue_name=row["task_queue_name"],
+        members=tuple(map(Member.model_validate, row["members"] or ())),
     )
