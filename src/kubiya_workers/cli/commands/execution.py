@@ -1,15 +1,13 @@
 """`kubiya execution`."""
 
-import contextlib
 from datetime import datetime
 
 import click
 
 from kubiya_workers.client.http import ControlPlaneClient
-from kubiya_workers.contracts.events import Done, HistoryComplete
 from kubiya_workers.contracts.executions import SORTS, ApprovalAnswer, Execution, Status
 
-from .. import talk
+from .. import following, talk
 from ..ages import age, duration
 from ..connect import ask
 from ..output import Format, details, output_option, show, show_list
@@ -167,13 +165,8 @@ def deny(execution_id: str, approval_id: str, reason: str | None) -> None:
 
 
 async def _show_log(cp: ControlPlaneClient, execution_id: str, renderer: Renderer, follow: bool) -> None:
-    stream = cp.executions.stream(execution_id)
     try:
-        async with contextlib.aclosing(stream) as events:
-            async for event_id, event in events:
-                renderer.event(event_id, event)
-                if isinstance(event, Done) or (isinstance(event, HistoryComplete) and not follow):
-                    return
+        await following.show(cp, execution_id, renderer, past_only=not follow)
     finally:
         renderer.close()
 
