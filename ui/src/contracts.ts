@@ -182,6 +182,13 @@ export interface Degraded {
   reason: string;
 }
 
+export interface Delegation {
+  step: number;
+  member: string;
+  task: string;
+  limits: Limits;
+}
+
 export interface Disconnect {
   reason: string;
   exit_code: number | null;
@@ -393,6 +400,13 @@ export interface LogSource {
   files: number;
 }
 
+export interface Member {
+  agent_id: string;
+  agent: AgentSpec;
+  description: string | null;
+  workspace: Workspace;
+}
+
 export interface MessageAdded {
   step: number;
   attempt: number;
@@ -511,6 +525,18 @@ export interface NewQueue {
   single_execution_mode: boolean;
   auto_cleanup_after_seconds: number | null;
   parent_execution_id: string | null;
+}
+
+export interface NewTeam {
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  members: readonly string[];
+  configuration: { readonly [name: string]: unknown };
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown };
+  environment_ids: readonly string[];
+  execution_environment: ExecutionEnvironment | null;
 }
 
 export interface Notice {
@@ -830,6 +856,36 @@ export interface SystemMessage {
   content: string;
 }
 
+export interface Team {
+  id: string;
+  organization_id: string;
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  status: string;
+  members: readonly string[];
+  configuration: { readonly [name: string]: unknown };
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown };
+  environment_ids: readonly string[];
+  execution_environment: ExecutionEnvironment | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface TeamPatch {
+  name: string | null;
+  description: string | null;
+  system_prompt: string | null;
+  status: string | null;
+  members: readonly string[] | null;
+  configuration: { readonly [name: string]: unknown } | null;
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown } | null;
+  environment_ids: readonly string[] | null;
+  execution_environment: ExecutionEnvironment | null;
+}
+
 export interface ToolCall {
   id: string;
   name: string;
@@ -1028,6 +1084,12 @@ export interface WorkerReport {
 export type WorkerStatus = "active" | "paused" | "draining" | "lost" | "disconnected" | "crash_looping";
 
 export type WorkerType = "local" | "daemon" | "docker" | "kubernetes" | "remote";
+
+export interface Workspace {
+  working_dir: string | null;
+  env_vars: { readonly [name: string]: string };
+  secrets: readonly string[];
+}
 
 export interface ConsoleSession {
   csrf: string;
