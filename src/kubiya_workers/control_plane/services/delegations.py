@@ -17,6 +17,7 @@ from kubiya_workers.contracts.teams import Delegation, Member
 from ..store.executions import StoredRun
 from .executions import Executions, check_prompt
 from .recording import check_queue
+from .secrecy import refuse_secrets
 
 
 async def delegate(executions: Executions, caller: Caller, team_run: ExecutionId, wanted: Delegation) -> RunStart:
@@ -25,7 +26,7 @@ async def delegate(executions: Executions, caller: Caller, team_run: ExecutionId
     Raises:
         NotFound, Forbidden: no such run, or not of the worker's queue.
         Conflict: the team's run is over.
-        Invalid: it has no such member, or the task is blank or too long.
+        Invalid: it has no such member, or the task is blank, too long, or holds a secret.
         BudgetExhausted: nothing is left of the budget of the key that submitted it.
     """
     team = await executions.stored(team_run)
@@ -37,6 +38,7 @@ async def delegate(executions: Executions, caller: Caller, team_run: ExecutionId
         raise Conflict(f"execution {team_run} is {team.execution.status}")
     check_prompt(wanted.task)
     member = _named(team, wanted.member)
+    refuse_secrets(member.workspace, {"the task": wanted.task})
     run = RunStart(
         execution_id=run_id,
         agent=member.agent.model_copy(update={"limits": tighter(member.agent.limits, wanted.limits)}),
