@@ -81,6 +81,11 @@ def members(crew: Installation, execution: str) -> dict[str, dict[str, Any]]:
     return {run["entity_name"]: run for run in found}
 
 
+def ended_members(crew: Installation, execution: str) -> dict[str, dict[str, Any]]:
+    """The same, each once it is over: a moment after its team's run at most."""
+    return {name: crew.ended(run["id"]) for name, run in members(crew, execution).items()}
+
+
 def holder(crew: Installation, marker: str) -> subprocess.Popen[bytes]:
     for worker in crew.workers:
         for child in psutil.Process(worker.pid).children(recursive=True) if worker.poll() is None else []:
@@ -99,7 +104,7 @@ def test_members_side_by_side_as_the_command_shows_them(crew: Installation) -> N
     assert (done.returncode, done.stdout) == (0, "they met\n"), done.stderr
     (run,) = crew.call("GET", "/executions", params={"execution_type": "team"}).json()
     assert (run["status"], run["entity_name"], run["team_name"]) == ("completed", "crew", "crew")
-    parts = members(crew, run["id"])
+    parts = ended_members(crew, run["id"])
     assert {name: part["response"] for name, part in parts.items()} == {
         "left": "left was there",
         "right": "right was there",
@@ -137,7 +142,7 @@ def test_a_member_that_fails_is_told_to_the_coordinator(crew: Installation) -> N
     execution = submit(crew, "fail a bit")
     ended = crew.ended(execution)
     assert (ended["status"], ended["response"]) == ("completed", "one of us failed")
-    (part,) = members(crew, execution).values()
+    (part,) = ended_members(crew, execution).values()
     assert (part["status"], part["failure_reason"]) == ("failed", "model_error")
     (told,) = [e.fields for e in crew.assert_the_log_is_whole(execution) if e.type == "tool_completed"]
     assert (told["tool_status"], told["tool_output"]["execution_id"]) == ("failed", part["id"])
@@ -163,8 +168,7 @@ def test_cancel_reaches_the_members(crew: Installation) -> None:
     assert crew.call("POST", f"/executions/{execution}/cancel").status_code == 200
     assert crew.ended(execution)["status"] == "cancelled"
     until(lambda: not sleeping(crew, "sleep 54", "sleep 55"), "their tools are gone")
-    for part in members(crew, execution):
-        assert crew.ended(members(crew, execution)[part]["id"])["status"] == "cancelled"
+    assert [part["status"] for part in ended_members(crew, execution).values()] == ["cancelled", "cancelled"]
 
 
 def test_a_worker_killed_while_a_members_once_tool_runs(crew: Installation) -> None:
@@ -175,7 +179,7 @@ def test_a_worker_killed_while_a_members_once_tool_runs(crew: Installation) -> N
     ended = crew.ended(execution)
     assert (ended["status"], ended["response"]) == ("completed", "it went on")
     assert lines(marks) == ["first", "begun"]
-    (part,) = members(crew, execution).values()
+    (part,) = ended_members(crew, execution).values()
     assert (part["status"], part["response"]) == ("completed", "held")
     outcomes = [e.fields["outcome"] for e in crew.assert_the_log_is_whole(part["id"]) if e.type == "tool_completed"]
     assert outcomes == ["success", "unknown"]

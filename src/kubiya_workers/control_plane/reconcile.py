@@ -67,14 +67,17 @@ class Reconciler:
         task.add_done_callback(lambda _: self._watches.pop(execution_id, None))
 
     async def _close_at_end(self, execution_id: ExecutionId) -> None:
+        begun = False
         while True:
             try:
                 outcome = await self._engine.outcome(execution_id)
                 await self._executions.close(execution_id, outcome)
                 return
             except NotFound:
-                await self._close_if_gone(execution_id)
-                return
+                # A member's run may have begun between this answer and now: only what is still missing then is gone.
+                if begun or not (begun := await self._has_begun(execution_id)):
+                    await self._close_if_gone(execution_id)
+                    return
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 
@@ -93,6 +96,9 @@ class Reconciler:
             error="Temporal does not know this run any more: its history was deleted or has expired",
         )
         await self._executions.close(execution_id, lost)
+
+    async def _has_begun(self, execution_id: ExecutionId) -> bool:
+        return (await self._executions.get(execution_id)).status is not Status.PENDING
 
     async def _is_over(self, execution_id: ExecutionId | None) -> bool:
         found = None if execution_id is None else await self._executions.find(execution_id)

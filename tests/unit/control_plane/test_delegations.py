@@ -1,7 +1,7 @@
 """Members' runs as they are stored: once, for their team's run alone, and closed when nobody starts them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ import pytest
 
 from kubiya_workers.contracts.agents import AgentSpec, Limits, NewAgent
 from kubiya_workers.contracts.errors import Conflict, Forbidden, Invalid, NotFound
+from kubiya_workers.contracts.events import ModelStarted
 from kubiya_workers.contracts.executions import NewExecution, RunOutcome, RunStart, Status
 from kubiya_workers.contracts.ids import ExecutionId, KeyId, QueueId, WorkerId
 from kubiya_workers.contracts.keys import Caller, Scope
@@ -30,15 +31,22 @@ WANTED = Delegation(step=2, member="writer", task="write it", limits=Limits(max_
 
 @dataclass
 class Engine:
-    """A Temporal that knows of no run."""
+    """A Temporal that knows of no run but those that have ended; `asked` is called with each question, first."""
 
     started: list[ExecutionId] = field(default_factory=list[ExecutionId])
+    ended: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    asked: Callable[[ExecutionId], Awaitable[object]] | None = None
 
     async def start(self, run: RunStart, task_queue: str) -> None:
         self.started.append(run.execution_id)
 
     async def outcome(self, execution_id: ExecutionId) -> RunOutcome:
-        raise NotFound(f"Temporal does not know {execution_id} as running")
+        is_known = execution_id in self.ended
+        if self.asked is not None:
+            await self.asked(execution_id)
+        if not is_known:
+            raise NotFound(f"Temporal does not know {execution_id} as running")
+        return RunOutcome(status=Status.COMPLETED, response="written")
 
 
 @dataclass
@@ -128,6 +136,45 @@ async def test_only_its_teams_run_starts_it_and_it_is_closed_when_that_one_is_ov
             await asyncio.sleep(0.01)
     assert (await place.executions.get(run.execution_id)).error_message == "its team's run ended before this one began"
     await reconciler.close()
+
+
+async def test_a_run_that_begins_while_temporal_is_asked_for_it_is_not_lost(place: Place) -> None:
+    run = await delegate(place.executions, place.worker, place.team_run, WANTED)
+    reconciler = Reconciler(place.database, place.executions, cast(Any, place.engine), Auth(place.database))
+    place.executions.watcher = reconciler
+
+    async def begins(execution_id: ExecutionId) -> None:
+        if execution_id == run.execution_id and not place.engine.ended:
+            place.engine.ended.add(execution_id)
+            await place.executions.record(place.worker, execution_id, [ModelStarted(step=1, model="m")])
+
+    place.engine.asked = begins
+    reconciler.watch(run.execution_id)
+    async with asyncio.timeout(20):
+        while not (await place.executions.get(run.execution_id)).status.is_terminal:
+            await asyncio.sleep(0.01)
+    assert (await place.executions.get(run.execution_id)).response == "written"
+    await reconciler.close()
+
+
+async def test_no_text_of_a_teams_run_holds_a_members_secret(place: Place) -> None:
+    secret = {"env_vars": {"TOKEN": "t0p/s3cret"}, "secrets": ["TOKEN"]}
+    new = NewAgent.model_validate({"name": "keeper", "execution_environment": secret})
+    await agents.create(place.database, new)
+    await teams.create(place.database, NewTeam(name="vault", members=("keeper",)))
+    for prompt, is_fine in (("use t0p/s3cret", False), ("use $TOKEN", True)):
+        asked = NewExecution(prompt=prompt, worker_queue_id="q")
+        plan = await team_runs.plan(place.database, "vault", asked, Models(), on_demand=False)
+        if is_fine:
+            team_run = (await place.executions.submit(plan, asked)).id
+        else:
+            with pytest.raises(Invalid, match="the prompt holds the value of the secret TOKEN"):
+                await place.executions.submit(plan, asked)
+    wanted = Delegation(step=2, member="keeper", task="use t0p%2Fs3cret")
+    with pytest.raises(Invalid, match="the task holds"):
+        await delegate(place.executions, place.worker, team_run, wanted)
+    with pytest.raises(Invalid, match="the message holds"):
+        await place.executions.message(team_run, "t0p/s3cret")
 
 
 async def test_a_team_without_members_or_with_one_that_is_gone_runs_nothing(place: Place) -> None:
