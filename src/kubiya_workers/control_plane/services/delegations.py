@@ -25,15 +25,15 @@ async def delegate(executions: Executions, caller: Caller, team_run: ExecutionId
 
     Raises:
         NotFound, Forbidden: no such run, or not of the worker's queue.
-        Conflict: the team's run is over.
+        Conflict: the team's run is over, or the member's own was cancelled before it began.
         Invalid: it has no such member, or the task is blank, too long, or holds a secret.
         BudgetExhausted: nothing is left of the budget of the key that submitted it.
     """
     team = await executions.stored(team_run)
     check_queue(caller, team.execution.worker_queue_id)
     run_id = _run_id(team_run, wanted.step)
-    if (known := await executions.find(run_id)) is not None:
-        return (await executions.stored(known.id)).run_start
+    if await executions.find(run_id) is not None:
+        return await _known(executions, run_id)
     if team.execution.status.is_terminal:
         raise Conflict(f"execution {team_run} is {team.execution.status}")
     check_prompt(wanted.task)
@@ -49,8 +49,15 @@ async def delegate(executions: Executions, caller: Caller, team_run: ExecutionId
     try:
         await executions.insert(_stored(team, member, run))
     except Conflict:  # by another attempt, at this moment
-        return (await executions.stored(run_id)).run_start
+        return await _known(executions, run_id)
     return run
+
+
+async def _known(executions: Executions, run_id: ExecutionId) -> RunStart:
+    stored = await executions.stored(run_id)
+    if stored.execution.status.is_terminal:  # by a person, before it began
+        raise Conflict(f"execution {run_id} is {stored.execution.status}")
+    return stored.run_start
 
 
 def _run_id(team_run: ExecutionId, step: int) -> ExecutionId:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ from ..store.executions import Filter
 from . import provisions, waiting
 from .closing import closing_events, closing_values, without_secrets
 from .recording import Recorder, check_queue
-from .runs import Plan
+from .runs import InTransaction, Plan
 from .secrecy import refuse_secrets
 from .usage import Budgets
 from .waiting import Hands, Progress
@@ -77,9 +77,6 @@ class Engine(Protocol):
     async def describe(self, execution_id: ExecutionId) -> Progress: ...
     async def pollers(self, task_queue: str) -> int: ...
     async def health(self) -> Check: ...
-
-
-InTransaction = Callable[[AsyncConnection], Awaitable[None]]
 
 
 class Watcher(Protocol):
@@ -382,9 +379,10 @@ class Executions:
 
     async def close(self, execution_id: ExecutionId, outcome: RunOutcome) -> None:
         """Write the end of a run: status, error, `done`. A run that is closed already stays as it is."""
-        now = _now()
+        now, is_team = _now(), False
 
         async def also(connection: AsyncConnection) -> None:
+            nonlocal is_team
             old = await store.lock_status(connection, execution_id)
             if old is None or old.is_terminal:
                 raise _AlreadyClosed(f"execution {execution_id} is {old}")
@@ -393,6 +391,7 @@ class Executions:
             values = closing_values(outcome, now)
             if stored is not None:
                 values |= {"workspace": without_secrets(stored.workspace), "members": None}
+                is_team = stored.execution.execution_type == "team"
             await store.update(connection, execution_id, **values)
 
         try:
@@ -405,7 +404,8 @@ class Executions:
             self._counts.execution_ended(outcome.status)
         for tell in self.on_end:
             tell()
-        await self._see_off_members(execution_id)
+        if is_team:
+            await self._see_off_members(execution_id)
 
     async def _see_off_members(self, execution_id: ExecutionId) -> None:
         """Temporal ends what a run leaves open of its members' runs: hear of it, and close those that never began."""

@@ -27,6 +27,8 @@ from . import provisions
 from .models import Models, check_for
 from .provisions import Demand
 
+InTransaction = Callable[[AsyncConnection], Awaitable[None]]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,14 +48,11 @@ class Plan:
     def task_queue(self) -> str:
         return self.queue.task_queue_name
 
-    def settle_demand(self, execution_id: ExecutionId) -> Callable[[AsyncConnection], Awaitable[None]] | None:
+    def settle_demand(self, execution_id: ExecutionId) -> InTransaction | None:
         """What belongs to the transaction that stores the run; it raises `Taken` where somebody was faster."""
-        demand = self.demand
-        return (
-            None
-            if demand is None
-            else partial(provisions.settle, demand=demand, queue=self.queue, execution_id=execution_id)
-        )
+        if self.demand is None:
+            return None
+        return partial(provisions.settle, demand=self.demand, queue=self.queue, execution_id=execution_id)
 
     @property
     def kind(self) -> Literal["agent", "team"]:
