@@ -103,7 +103,7 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        routers = (execution_routes.router(executions), streams.router(executions.record))
+        routers = (streams.router(executions.record), execution_routes.router(executions))
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url, tls_url = _addresses(settings.host, entrance)
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))

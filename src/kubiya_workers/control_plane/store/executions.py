@@ -25,6 +25,15 @@ from .tables import executions, provisions
 _INTERNAL = ("workspace", "run_start", "members", "task_queue_name", "last_seq", "traced_at")
 SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
 _OPEN = [status.value for status in Status if not status.is_terminal]
+# Made once: to make a statement costs more than to run it. Which columns change is told by the values it is run with.
+_IS_WANTED = executions.c.id == sa.bindparam("wanted")
+_INSERT = sa.insert(executions)
+_GET = sa.select(*SHOWN).where(_IS_WANTED)
+_GET_RUN = sa.select(executions).where(_IS_WANTED)
+_LOCK_STATUS = sa.select(executions.c.status).where(_IS_WANTED).with_for_update()
+_OPEN_RUN = (executions.c.status, executions.c.workspace, executions.c.execution_type)
+_LOCK_OPEN = sa.select(*_OPEN_RUN).where(_IS_WANTED).with_for_update()
+_UPDATE = sa.update(executions).where(_IS_WANTED)
 
 
 @dataclass(frozen=True)
@@ -70,30 +79,46 @@ async def insert(connection: AsyncConnection, run: StoredRun) -> None:
     fields |= {"workspace": run.workspace, "run_start": run.run_start, "task_queue_name": run.task_queue_name}
     fields |= {"members": [one.model_dump(mode="json") for one in run.members] or None, "last_seq": 0}
     with taken(f"execution {execution.id}"):
-        await connection.execute(sa.insert(executions).values(_columns(fields)))
+        await connection.execute(_INSERT, _columns(fields))
 
 
 async def get(connection: AsyncConnection, execution_id: ExecutionId) -> Execution | None:
-    row = (await connection.execute(sa.select(*SHOWN).where(executions.c.id == execution_id))).mappings().first()
+    row = (await connection.execute(_GET, {"wanted": execution_id})).mappings().first()
     return None if row is None else as_shown(row)
 
 
 async def get_run(connection: AsyncConnection, execution_id: ExecutionId) -> StoredRun | None:
-    row = (await connection.execute(sa.select(executions).where(executions.c.id == execution_id))).mappings().first()
+    row = (await connection.execute(_GET_RUN, {"wanted": execution_id})).mappings().first()
     return None if row is None else _run(row)
 
 
 async def lock_status(connection: AsyncConnection, execution_id: ExecutionId) -> Status | None:
     """The status, held until the transaction ends; None when there is no such execution."""
-    query = sa.select(executions.c.status).where(executions.c.id == execution_id).with_for_update()
-    status = (await connection.execute(query)).scalar_one_or_none()
+    status = (await connection.execute(_LOCK_STATUS, {"wanted": execution_id})).scalar_one_or_none()
     return None if status is None else Status(status)
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """What the end of a run depends on."""
+
+    status: Status
+    workspace: Workspace
+    is_team: bool
+
+
+async def lock_open(connection: AsyncConnection, execution_id: ExecutionId) -> OpenRun | None:
+    """A run that is not over, held until the transaction ends; else None."""
+    row = (await connection.execute(_LOCK_OPEN, {"wanted": execution_id})).first()
+    if row is None or (status := Status(row.status)).is_terminal:
+        return None
+    return OpenRun(status, Workspace.model_validate(row.workspace or {}), row.execution_type == "team")
 
 
 async def update(connection: AsyncConnection, execution_id: ExecutionId, **changes: Unpack[Changes]) -> None:
     """Change these columns; `updated_at` is now unless it is given."""
     values = _columns({"updated_at": datetime.now(UTC), **changes})
-    await connection.execute(sa.update(executions).where(executions.c.id == execution_id).values(values))
+    await connection.execute(_UPDATE, {"wanted": execution_id, **values})
 
 
 @dataclass(frozen=True)
