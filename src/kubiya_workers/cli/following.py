@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import Refusal
-from kubiya_workers.contracts.events import Done
+from kubiya_workers.contracts.events import Done, HistoryComplete
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status, Submitted
 
+from .beneath import beneath
 from .exit import Exit, Failed
 from .render.renderer import Renderer
 from .run_request import RunRequest
@@ -48,7 +49,8 @@ async def submit(cp: ControlPlaneClient, asked: RunRequest, new: NewExecution) -
 
     When this is cancelled midway, what was submitted is cancelled too: nobody would know of it.
     """
-    request = asyncio.create_task(cp.agents.execute(asked.agent, new, idempotency_key=asked.idempotency_key))
+    execute = cp.teams.execute if asked.who.kind == "team" else cp.agents.execute
+    request = asyncio.create_task(execute(asked.who.ref, new, idempotency_key=asked.idempotency_key))
     try:
         submitted = await asyncio.shield(request)
         _tell_plan(asked, submitted)
@@ -74,7 +76,7 @@ async def follow(cp: ControlPlaneClient, execution: str, renderer: Renderer, *, 
     """
     try:
         async with asyncio.timeout(None if timeout is None else timeout + _GRACE_S):
-            await _show(cp, execution, renderer)
+            await show(cp, execution, renderer)
     except TimeoutError:
         await cancel(cp, execution)
         raise Failed(
@@ -93,12 +95,17 @@ async def cancel(cp: ControlPlaneClient, execution: str) -> None:
                 await asyncio.sleep(_LOOK_S)
 
 
-async def _show(cp: ControlPlaneClient, execution: str, renderer: Renderer) -> None:
-    async with contextlib.aclosing(cp.executions.stream(execution)) as events:
+async def show(cp: ControlPlaneClient, execution: str, renderer: Renderer, *, past_only: bool = False) -> None:
+    """Show the run to its end, or to where it is now; with what its members do, where it is a team's."""
+    stream = cp.executions.stream(execution)
+    async with beneath(cp, renderer) as members, contextlib.aclosing(stream) as events:
         async for event_id, event in events:
+            await members.before(event)
             renderer.event(event_id, event)
-            if isinstance(event, Done):
+            if isinstance(event, Done) or (past_only and isinstance(event, HistoryComplete)):
                 return
+            if not past_only:
+                members.after(event)
 
 
 def _because(text: str | None) -> str:

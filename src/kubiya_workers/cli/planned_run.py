@@ -12,11 +12,10 @@ from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.plans import NewPlan, Plan, SavedPlan
 
 from . import talk
-from .exit import Exit, Failed
 from .plan_files import PlanFile, PlanFiles
 from .render.plans import PlanTalk, plan_text
 from .render.screen import screen
-from .run_request import RunRequest, WantedPlan
+from .run_request import RunRequest, WantedPlan, Who
 
 
 async def make(cp: ControlPlaneClient, files: PlanFiles, new: NewPlan, *, verbose: bool) -> PlanFile:
@@ -34,12 +33,11 @@ async def by_plan(cp: ControlPlaneClient, request: RunRequest, wanted: WantedPla
     was made now is kept in `directory`.
 
     Raises:
-        Failed: the plan cannot be run here.
-        NotFound: its agent is gone.
+        NotFound: its agent or team is gone.
     """
     file = wanted.file or await make(cp, PlanFiles(directory), _asked(request, wanted), verbose=request.verbose)
     planned = _merged(request, wanted, file)
-    await _check_agent(cp, planned, file.saved.plan)
+    await _check_who(cp, planned.who, file.saved.plan)
     if wanted.file is None or request.ask_first:
         talk.say(plan_text(file.saved))
     return planned
@@ -49,7 +47,8 @@ def _asked(request: RunRequest, wanted: WantedPlan) -> NewPlan:
     new = request.new
     return NewPlan(
         prompt=new.prompt,
-        agent=wanted.agent,
+        agent=wanted.who.ref if wanted.who and wanted.who.kind == "agent" else None,
+        team=wanted.who.ref if wanted.who and wanted.who.kind == "team" else None,
         worker_queue_id=new.worker_queue_id,
         environment_id=request.environment,
     )
@@ -57,12 +56,6 @@ def _asked(request: RunRequest, wanted: WantedPlan) -> NewPlan:
 
 def _merged(request: RunRequest, wanted: WantedPlan, file: PlanFile) -> RunRequest:
     chosen, new = file.saved.plan.recommended_execution, request.new
-    if chosen.entity_type != "agent" and wanted.agent is None:
-        raise Failed(
-            f"the plan is for {chosen.entity_type} {chosen.entity_name!r}, which this version does not run",
-            fix="Name an agent: --agent NAME",
-            status=Exit.USAGE,
-        )
     queue, environment = new.worker_queue_id, request.environment
     if queue is None and environment is None:
         environment = chosen.recommended_environment_id
@@ -71,7 +64,7 @@ def _merged(request: RunRequest, wanted: WantedPlan, file: PlanFile) -> RunReque
         queue = None if alone else chosen.recommended_worker_queue_id
     return replace(
         request,
-        agent=wanted.agent or chosen.entity_id,
+        who=wanted.who or Who(chosen.entity_type, chosen.entity_id),
         new=new.model_copy(update={"worker_queue_id": queue}),
         environment=environment,
         plan_file=file,
@@ -86,13 +79,13 @@ def _once(saved: SavedPlan) -> str:
     return f"plan-{hashlib.sha256(named.encode()).hexdigest()}"
 
 
-async def _check_agent(cp: ControlPlaneClient, request: RunRequest, plan: Plan) -> None:
+async def _check_who(cp: ControlPlaneClient, who: Who, plan: Plan) -> None:
     try:
-        await cp.agents.get(request.agent)
+        await (cp.teams.get(who.ref) if who.kind == "team" else cp.agents.get(who.ref))
     except NotFound:
-        if request.agent != plan.recommended_execution.entity_id:
+        if who.ref != plan.recommended_execution.entity_id:
             raise
         raise NotFound(
-            f"the plan's agent {plan.recommended_execution.entity_name!r} is gone",
-            fix="Plan anew, or name another agent: --agent NAME",
+            f"the plan's {who.kind} {plan.recommended_execution.entity_name!r} is gone",
+            fix="Plan anew, or name somebody else: --agent NAME",
         ) from None

@@ -12,11 +12,12 @@ from .wire import JsonObject, Timestamp, Wire
 
 
 class NewPlan(Wire):
-    """The body of `/tasks/plan`. `agent`, `worker_queue_id` and `environment_id` (by id or name) leave the planner no
-    other choice; `model` is the one that plans."""
+    """The body of `/tasks/plan`. `agent` or `team`, `worker_queue_id` and `environment_id` (by id or name) leave the
+    planner no other choice; `model` is the one that plans."""
 
     prompt: str = Field(validation_alias=AliasChoices("prompt", "description"))
     agent: str | None = None
+    team: str | None = None
     worker_queue_id: str | None = None
     environment_id: str | None = None
     model: str | None = None
@@ -46,7 +47,7 @@ class ModelCost(Wire):
 
 
 class Share(Wire):
-    """What one agent has to do."""
+    """What one agent, or a team as a whole, has to do."""
 
     agent_id: str
     agent_name: str

@@ -262,11 +262,15 @@ def test_wrong_usage_asks_for_nothing(
     assert api.asked == []
 
 
-def test_a_plan_for_a_team_is_refused(api: FakeApi, kubiya: Kubiya, saved: Callable[..., Path]) -> None:
-    chosen_team = {**PLAN["recommended_execution"], "entity_type": "team"}  # type: ignore[dict-item]
+def test_a_plan_for_a_team_runs_the_team(api: FakeApi, kubiya: Kubiya, saved: Callable[..., Path]) -> None:
+    chosen_team = {**PLAN["recommended_execution"], "entity_type": "team", "entity_id": "t-1"}  # type: ignore[dict-item]
     saved(plan={**PLAN, "recommended_execution": chosen_team})
-    assert kubiya("exec", "--plan-file", "p-1", "--yes") == 2
-    assert api.asked == []
+    assert kubiya("exec", "--plan-file", "p-1", "--yes") == 4, "it is gone"
+    ends(api)
+    api.answers["POST /api/v1/teams/t-1/execute"] = api.answers["POST /api/v1/agents/default/execute"]
+    api.answers["GET /api/v1/teams/t-1"] = (200, {**AGENT, "id": "t-1"})
+    assert kubiya("exec", "--plan-file", "p-1", "--yes") == 0
+    assert submitted_by(api)["prompt"] == "look at it"
 
 
 # --- find

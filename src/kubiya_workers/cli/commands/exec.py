@@ -30,7 +30,7 @@ from ..render.quiet import Quiet
 from ..render.renderer import Renderer
 from ..render.screen import screen
 from ..render.text import TextRenderer
-from ..run_request import RunRequest, Unclear, WantedPlan, agent_and_prompt
+from ..run_request import RunRequest, Unclear, WantedPlan, Who, who_and_prompt
 from ..running import run
 from .words import given_prompt, pairs, priority
 
@@ -39,15 +39,16 @@ if TYPE_CHECKING:
 
 
 @click.command("exec")
-@click.argument("words", nargs=-1, metavar="[agent ID] PROMPT…")
+@click.argument("words", nargs=-1, metavar="[agent|team ID] PROMPT…")
 @click.option("--local", is_flag=True, help="Run it on this machine, with a worker for this run alone.")
 @click.option("--agent", help=f"Who runs it, by name or id; `{DEFAULT_AGENT}` without it.")
+@click.option("--team", help="A team that runs it, by name or id.")
 @click.option("--find", metavar="PATTERN", help="The one agent whose name or description has this in it.")
 @click.option("--queue", metavar="ID", help="The queue whose workers run it, by id or name.")
 @click.option("--queue-name", metavar="NAME", help="The same, by name.")
 @click.option("--environment", metavar="NAME", help="The environment whose variables and queues it gets.")
 @click.option("--cwd", type=click.Path(path_type=Path), help="The directory its tools work in.")
-@click.option("--model", help="The model, whatever the agent says.")
+@click.option("--model", help="The model, whatever the agent or team says.")
 @click.option("--skip-model-validation", is_flag=True, help="Do not ask first whether the gateway has the model.")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for its tools; repeatable.")
 @click.option(
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
 @click.option("--stream-format", type=click.Choice(["text", "json"]), default="text", help="json: one event a line.")
 @output_option
 def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_format: str, **options: Any) -> int:
-    """Run a prompt on an agent and show what happens as it happens.
+    """Run a prompt on an agent or a team and show what happens as it happens.
 
     It runs on the queue that is named, else on one that has a live worker; where none has, the control plane starts a
     worker for this run and removes it afterwards. With --local this command does so, on this machine.
@@ -88,6 +89,7 @@ def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_form
     kubiya exec --local 'Run `git log --oneline -5` and `ls -la`' --yes
     kubiya exec --queue my-queue 'Run `uname -a`'
     kubiya exec agent ops 'Is the disk full?' -o json --yes
+    kubiya exec team release 'Write and check the notes of 1.4' --yes
     git diff | kubiya exec --local --yes -
     kubiya exec --plan 'Upgrade the staging database'
 
@@ -130,8 +132,8 @@ async def _settled(cp: ControlPlaneClient, known: ClientSettings, request: RunRe
     """With the agent that was looked for, and what a plan recommends."""
     wanted = request.plan
     if request.find is not None:
-        found = (await find_agent(cp, request.find)).id
-        request, wanted = replace(request, agent=found), wanted and replace(wanted, agent=found)
+        found = Who("agent", (await find_agent(cp, request.find)).id)
+        request, wanted = replace(request, who=found), wanted and replace(wanted, who=found)
     if wanted is None:
         return request
     from ..planned_run import by_plan
@@ -161,6 +163,7 @@ def _request(
     *,
     local: bool,
     agent: str | None,
+    team: str | None,
     find: str | None,
     queue: str | None,
     queue_name: str | None,
@@ -182,14 +185,14 @@ def _request(
     verbose: bool,
 ) -> RunRequest:
     file = _plan_file(known, words, plan_file, plan=plan, again=again)
-    chosen_agent, prompt = _agent_and_prompt(words, agent, find, file)
+    who, prompt = _who_and_prompt(words, agent, team, find, file)
     if keep_on_failure and (queue or queue_name):
         raise click.UsageError("--keep-on-failure is about a worker that is started for this run: leave the queue out.")
     directory = _directory(cwd, local=local)
     made = f"local-{token_hex(4)}"
     gateway = chosen(known, made) if local else Gateway()
     return RunRequest(
-        agent=chosen_agent or DEFAULT_AGENT,
+        who=who or Who("agent", DEFAULT_AGENT),
         new=NewExecution(
             prompt=prompt,
             worker_queue_id=_queue(queue, queue_name, local=local),
@@ -211,19 +214,27 @@ def _request(
         local_queue=made,
         proxy_config=gateway.config,
         find=find,
-        plan=WantedPlan(chosen_agent, file, again) if plan or file else None,
+        plan=WantedPlan(who, file, again) if plan or file else None,
     )
 
 
-def _agent_and_prompt(
-    words: tuple[str, ...], agent: str | None, find: str | None, file: "PlanFile | None"
-) -> tuple[str | None, str]:
-    """The agent that the user named, if any, and what it is to do."""
+def _who_and_prompt(
+    words: tuple[str, ...], agent: str | None, team: str | None, find: str | None, file: "PlanFile | None"
+) -> tuple[Who | None, str]:
+    """Who the user named, if anybody, and what they are to do."""
     named, prompt = _prompt(words) if file is None else (None, file.saved.prompt)
-    chosen_agent = _only("--agent and 'agent ID'", agent, named)
-    if find is not None and chosen_agent is not None:
+    who = _who(agent, team, named)
+    if find is not None and who is not None:
         raise click.UsageError("Give --find or the agent itself.")
-    return chosen_agent, prompt
+    return who, prompt
+
+
+def _who(agent: str | None, team: str | None, named: Who | None) -> Who | None:
+    options = (Who("agent", agent) if agent else None, Who("team", team) if team else None, named)
+    given = {who for who in options if who is not None}
+    if len(given) > 1:
+        raise click.UsageError("Give one agent or one team, by an option or before the prompt.")
+    return given.pop() if given else None
 
 
 def _plan_file(
@@ -237,7 +248,7 @@ def _plan_file(
     if plan:
         raise click.UsageError("Give --plan, which makes a plan, or --plan-file, which names one.")
     if words:
-        raise click.UsageError("The prompt is the plan's: leave it out. Who runs it is named by --agent.")
+        raise click.UsageError("The prompt is the plan's: leave it out. Who runs it is named by --agent or --team.")
     from ..plan_files import PlanFiles
 
     file = PlanFiles(known.paths.plans).find(ref)
@@ -246,13 +257,13 @@ def _plan_file(
     return file
 
 
-def _prompt(words: tuple[str, ...]) -> tuple[str | None, str]:
-    """The agent that the words name, if any, and the prompt, from stdin where it is asked for."""
+def _prompt(words: tuple[str, ...]) -> tuple[Who | None, str]:
+    """Who the words name, if anybody, and the prompt, from stdin where it is asked for."""
     try:
-        agent, prompt = agent_and_prompt(words)
+        who, prompt = who_and_prompt(words)
     except Unclear as unclear:
         raise click.UsageError(str(unclear)) from None
-    return agent, given_prompt(prompt, words)
+    return who, given_prompt(prompt, words)
 
 
 def _directory(cwd: Path | None, *, local: bool) -> Path | None:

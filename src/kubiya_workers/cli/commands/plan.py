@@ -15,7 +15,7 @@ from ..render.neutral import one_line
 from ..render.plans import plan_text
 from .words import confirm, given_prompt
 
-_HEADS = ("ID", "STATE", "AGENT", "COST", "AGE", "TITLE")
+_HEADS = ("ID", "STATE", "WHO", "COST", "AGE", "TITLE")
 
 
 @click.group("plan")
@@ -32,6 +32,7 @@ def group() -> None:
 @group.command()
 @click.argument("words", nargs=-1, metavar="PROMPT…")
 @click.option("--agent", help="The agent, by name or id, where the planner is not to choose.")
+@click.option("--team", help="The team, by name or id, where the planner is not to choose.")
 @click.option("--queue", metavar="ID", help="The queue, by id or name, where the planner is not to choose.")
 @click.option("--environment", metavar="NAME", help="The environment, where the planner is not to choose.")
 @click.option("--model", help="The model that plans; without one, the control plane's default.")
@@ -41,6 +42,7 @@ def create(
     words: tuple[str, ...],
     output: Format,
     agent: str | None,
+    team: str | None,
     queue: str | None,
     environment: str | None,
     model: str | None,
@@ -54,6 +56,7 @@ def create(
     new = NewPlan(
         prompt=given_prompt(" ".join(words), words),
         agent=agent,
+        team=team,
         worker_queue_id=queue,
         environment_id=environment,
         model=model,

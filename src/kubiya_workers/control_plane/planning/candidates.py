@@ -6,12 +6,13 @@ from typing import Protocol, TypeVar
 
 from kubiya_workers.contracts.agents import Agent
 from kubiya_workers.contracts.environments import Environment
-from kubiya_workers.contracts.errors import NotFound
+from kubiya_workers.contracts.errors import Invalid, NotFound
 from kubiya_workers.contracts.plans import NewPlan
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.skills import Skill
+from kubiya_workers.contracts.teams import Team
 
-from ..store import agents, environments, queues, skills
+from ..store import agents, environments, queues, skills, teams
 from ..store.database import Database
 
 MOST = 100
@@ -36,6 +37,7 @@ class Candidates:
     queues: Sequence[Queue]
     environments: Sequence[Environment]
     skills: Sequence[Skill] = ()
+    teams: Sequence[Team] = ()
     left_out: int = 0
 
     def skills_of(self, agent: Agent) -> list[str]:
@@ -56,26 +58,40 @@ async def gathered(database: Database, new: NewPlan) -> Candidates:
 
     Raises:
         NotFound: what was named is not there.
+        Invalid: both an agent and a team were named.
     """
+    if new.agent is not None and new.team is not None:
+        raise Invalid("an agent and a team were named: one of them runs a prompt")
     async with database.reading() as connection:
         every = await agents.list_(connection)
         named = None if new.agent is None else await agents.find(connection, new.agent)
+        team = None if new.team is None else await teams.find(connection, new.team)
+        all_teams = await teams.list_(connection, limit=MOST)
         queue = None if new.worker_queue_id is None else await queues.find(connection, new.worker_queue_id)
         home = None if new.environment_id is None else await environments.find(connection, new.environment_id)
         served = [one for one in await queues.list_(connection) if _serves(one)]
         places = await environments.list_(connection, limit=MOST)
         known_skills = await skills.list_(connection)
     _check("agent", new.agent, named, "kubiya agent list")
+    _check("team", new.team, team, "kubiya team list")
     _check("worker queue", new.worker_queue_id, queue, "kubiya queue list")
     _check("environment", new.environment_id, home, "kubiya environment list")
     within = [one for one in served if home is None or one.environment_id == home.id]
     return Candidates(
-        agents=every[:MOST] if named is None else [named],
+        agents=_either(named, every[:MOST], is_free=team is None),
+        teams=_either(team, all_teams, is_free=named is None),
         queues=within[:MOST] if queue is None else [queue],
         environments=places if home is None else [home],
         skills=known_skills,
-        left_out=max(0, len(every) - MOST) if named is None else 0,
+        left_out=max(0, len(every) - MOST) if named is None and team is None else 0,
     )
+
+
+def _either(named: N | None, every: Sequence[N], *, is_free: bool) -> Sequence[N]:
+    """The one that was named, else all, unless one of the other kind was."""
+    if named is not None:
+        return [named]
+    return every if is_free else []
 
 
 def _serves(queue: Queue) -> bool:

@@ -42,11 +42,12 @@ class DraftStep(_Draft):
 
 
 class PlanDraft(_Draft):
-    """The fields that a model is asked for; `agent`, `queue` and `environment` are names, not yet known to exist."""
+    """The fields that a model is asked for; `agent` or `team`, `queue` and `environment` are not yet known to exist."""
 
     title: Line
     summary: Text
-    agent: Ref
+    agent: Ref | None = None
+    team: Ref | None = None
     queue: Ref | None = None
     environment: Ref | None = None
     reasoning: Text = ""

@@ -1,6 +1,6 @@
 """From a draft to a plan: decisions only. Nothing of a model's choice is taken that is not among the candidates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from kubiya_workers.contracts.plans import (
     Share,
 )
 from kubiya_workers.contracts.queues import Queue
+from kubiya_workers.contracts.teams import Team
 
 from .candidates import Candidates, among
 from .draft import DraftStep, PlanDraft, Unusable
@@ -52,14 +53,11 @@ def settled(draft: PlanDraft, candidates: Candidates, facts: Facts) -> Plan:
     An unknown queue or environment is left out, with a note: the control plane chooses then.
 
     Raises:
-        Unusable: it recommends an agent that is not there.
+        Unusable: it recommends nobody, or an agent or team that is not there.
     """
-    agent = among(candidates.agents, draft.agent)
-    if agent is None:
-        names = ", ".join(repr(one.name) for one in candidates.agents[:_NAMES_SHOWN])
-        raise Unusable(f"agent: there is no agent {draft.agent!r}; choose one of {names}")
+    who = _who(draft, candidates)
     place = _place(draft, candidates, facts)
-    cost = _cost(agent, draft.estimated_input_tokens, draft.estimated_output_tokens, facts)
+    cost = _cost(who, draft.estimated_input_tokens, draft.estimated_output_tokens, facts)
     tasks = tuple(
         PlannedTask(id=number, title=step.title, description=step.description)
         for number, step in enumerate(draft.steps, start=1)
@@ -71,8 +69,8 @@ def settled(draft: PlanDraft, candidates: Candidates, facts: Facts) -> Plan:
         complexity=Complexity(
             story_points=draft.story_points, confidence=draft.confidence, reasoning=draft.complexity_reasoning
         ),
-        team_breakdown=(Share(agent_id=agent.id, agent_name=agent.name, tasks=tasks, model_info=cost),),
-        recommended_execution=_recommendation(agent, place, draft.reasoning),
+        team_breakdown=(Share(agent_id=who.id, agent_name=who.name, tasks=tasks, model_info=cost),),
+        recommended_execution=_recommendation(who, place, draft.reasoning),
         cost_estimate=CostEstimate(estimated_cost_usd=cost.total_cost, llm_costs=(cost,)),
         risks=draft.risks,
         prerequisites=draft.prerequisites,
@@ -84,13 +82,14 @@ def settled(draft: PlanDraft, candidates: Candidates, facts: Facts) -> Plan:
 
 
 def without_model(candidates: Candidates, facts: Facts) -> Plan:
-    """The same for every prompt: that it goes as it is to the default agent, or the one that the user has chosen."""
-    agent = among(candidates.agents, DEFAULT_AGENT) or candidates.agents[0]
+    """The same for every prompt: that it goes as it is to the default agent, or whom the user has chosen."""
+    who = among(candidates.agents, DEFAULT_AGENT) or (*candidates.agents, *candidates.teams)[0]
     facts = replace(facts, price_of=_unknown)  # nobody estimated anything: not even that it costs nothing
     draft = PlanDraft(
         title="(offline plan) Run the prompt as it is",
-        summary=f"No model made this plan: {OFFLINE_MODEL} is none. The prompt goes to agent {agent.name}.",
-        agent=agent.name,
+        summary=f"No model made this plan: {OFFLINE_MODEL} is none. The prompt goes to {who.name}.",
+        agent=who.name if isinstance(who, Agent) else None,
+        team=who.name if isinstance(who, Team) else None,
         steps=(DraftStep(title="Run the prompt"),),
         story_points=1,
         confidence="low",
@@ -99,6 +98,17 @@ def without_model(candidates: Candidates, facts: Facts) -> Plan:
         estimated_output_tokens=0,
     )
     return settled(draft, candidates, facts)
+
+
+def _who(draft: PlanDraft, candidates: Candidates) -> Agent | Team:
+    known: Sequence[Agent | Team] = candidates.teams if draft.team else candidates.agents
+    kind, named = ("team", draft.team) if draft.team else ("agent", draft.agent)
+    found = among(known, named)
+    if found is None:
+        names = ", ".join(repr(one.name) for one in known[:_NAMES_SHOWN])
+        choice = f"choose one of {names}" if names else "choose an agent"
+        raise Unusable(f"{kind}: there is no {kind} {named!r}; {choice}")
+    return found
 
 
 def _unknown(model: str) -> Price | None:
@@ -120,11 +130,12 @@ def _place(draft: PlanDraft, candidates: Candidates, facts: Facts) -> _Place:
     return _Place(None, environment, tuple(notes))
 
 
-def _recommendation(agent: Agent, place: _Place, reasoning: str) -> Recommendation:
+def _recommendation(who: Agent | Team, place: _Place, reasoning: str) -> Recommendation:
     queue, environment = place.queue, place.environment
     return Recommendation(
-        entity_id=agent.id,
-        entity_name=agent.name,
+        entity_type="team" if isinstance(who, Team) else "agent",
+        entity_id=who.id,
+        entity_name=who.name,
         recommended_environment_id=environment.id if environment else None,
         recommended_environment_name=environment.name if environment else None,
         recommended_worker_queue_id=queue.id if queue else None,
@@ -133,9 +144,9 @@ def _recommendation(agent: Agent, place: _Place, reasoning: str) -> Recommendati
     )
 
 
-def _cost(agent: Agent, input_tokens: int, output_tokens: int, facts: Facts) -> ModelCost:
+def _cost(who: Agent | Team, input_tokens: int, output_tokens: int, facts: Facts) -> ModelCost:
     """By our own price table: a model's sums are not believed."""
-    model = agent.model_id or facts.default_model
+    model = who.model_id or facts.default_model
     price = facts.price_of(model)
     priced = Usage(input_tokens=input_tokens, output_tokens=output_tokens).priced(price)
     return ModelCost(
