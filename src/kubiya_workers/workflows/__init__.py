@@ -5,5 +5,5 @@ timeouts and retries (their bodies are the worker's); `inbox` holds what arrives
 decides when to continue as new. Imports only `temporalio.workflow|common|exceptions`, `contracts` and `agent`.
 
 A change here must replay every recorded history in tests/workflows/histories. The tests run it in the SDK's sandbox;
-workers do without, for it costs a third of their processor time.
+workers do without, for it costs a fifth of their processor time.
 """
