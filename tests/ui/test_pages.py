@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ..e2e.gateways import uv_cache
+from ..e2e.gateways import share_litellm, uv_cache
 from ..e2e.machine import until
 from .browser import no_barriers
 from .screenshots import busy, pages, settled
@@ -25,7 +25,9 @@ SLOW_MS = 20_000
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("pages")) as running:
+    root = tmp_path_factory.mktemp("pages")
+    share_litellm(root)
+    with stack(root) as running:
         yield running
 
 
