@@ -254,6 +254,7 @@ export interface Execution {
   worker_id: string | null;
   parent_execution_id: string | null;
   key_id: string | null;
+  job_id: string | null;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;

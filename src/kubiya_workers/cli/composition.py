@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from kubiya_workers.console.door import Names
@@ -19,16 +20,21 @@ from kubiya_workers.control_plane.auth import Auth, check_scope
 from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
+from kubiya_workers.control_plane.jobs.firing import Firings
+from kubiya_workers.control_plane.jobs.loop import JobClock
 from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.routes import executions as execution_routes
+from kubiya_workers.control_plane.routes import jobs as job_routes
 from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
+from kubiya_workers.control_plane.services.jobs import Jobs
 from kubiya_workers.control_plane.services.models import recall_default
 from kubiya_workers.control_plane.services.objects import ObjectStore
+from kubiya_workers.control_plane.services.submitting import Submitting
 from kubiya_workers.control_plane.services.usage import Budgets
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
@@ -104,19 +110,19 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        routers = (execution_routes.router(executions), streams.router(executions.record))
-        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url, tls_url = _addresses(settings.host, entrance)
+        submit = Submitting(executions, database, gateway.catalogue, settings.on_demand.is_on)
+        clock, jobs = _jobs(plane, submit, tls_url or url)
+        routers = (execution_routes.router(executions, submit), streams.router(executions.record), jobs)
+        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
         await stack.enter_async_context(served(app, *_doors(entrance), before_stop=stop, websockets=True))
         if settings.on_demand.is_on:
             # After HTTP, and so ended before it: workers that go hand back what they have.
-            on_demand = _on_demand(settings, guard, database, executions, auth, url)
-            stack.push_async_callback(on_demand.close)
-            executions.on_demand = on_demand.wake
-            executions.on_end.append(on_demand.told_of_an_end)
-            await on_demand.start()
+            await _start_on_demand(stack, plane, guard, executions, url)
+        stack.push_async_callback(clock.close)
+        await clock.start()
         yield Running(url, tls_url, reached.host or "", first.created)
 
 
@@ -145,13 +151,27 @@ def _all(calls: Sequence[Callable[[], object]]) -> None:
         call()
 
 
-def _on_demand(
-    settings: ServerSettings, guard: Guard, database: Database, executions: Executions, auth: Auth, url: str
-) -> OnDemand:
+async def _start_on_demand(
+    stack: AsyncExitStack, plane: ControlPlane, guard: Guard, executions: Executions, url: str
+) -> None:
+    """Workers are started for executions that have none, until the stack is unwound."""
+    settings = plane.settings
     owner = state.instance(settings.paths)
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
-    parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
-    return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+    parts = Parts(plane.database, executions, plane.auth, made, settings.on_demand.url or url)
+    on_demand = OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+    stack.push_async_callback(on_demand.close)
+    executions.on_demand = on_demand.wake
+    executions.on_end.append(on_demand.told_of_an_end)
+    await on_demand.start()
+
+
+def _jobs(plane: ControlPlane, submit: Submitting, url: str) -> tuple[JobClock, APIRouter]:
+    """What fires jobs, which is not started yet, and their routes; `url` is where senders reach us."""
+    firings = Firings(plane.database, plane.auth, submit, plane.metrics, state.instance(plane.settings.paths))
+    clock = JobClock(plane.database, firings)
+    jobs = Jobs(plane.database, plane.settings.on_demand.url or url, clock.wake)
+    return clock, job_routes.router(jobs, firings, submit.executions)
 
 
 def _model_calls(gateway: Gateway, plane: ControlPlane) -> ASGIApp:

@@ -1,6 +1,5 @@
 """Executions over HTTP: submit, read, steer. Their event streams are in `streams`."""
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -26,8 +25,7 @@ from kubiya_workers.contracts.wire import zoned
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
 from ..services import queues
 from ..services.executions import Executions
-from ..services.provisions import Taken
-from ..services.runs import plan
+from ..services.submitting import Submitting
 from ..store.executions import Filter
 
 
@@ -38,6 +36,7 @@ async def _wanted(
     execution_type: str | None = None,
     worker_queue_id: str | None = None,
     worker_id: str | None = None,
+    job_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     text: Annotated[str | None, Query(max_length=1000)] = None,
@@ -49,6 +48,7 @@ async def _wanted(
         execution_type=execution_type,
         queue_id=worker_queue_id,
         worker_id=worker_id,
+        job_id=job_id,
         since=zoned(since),
         until=zoned(until),
         text=text,
@@ -59,25 +59,20 @@ Wanted = Annotated[Filter, Depends(_wanted)]
 """Which executions a list is about; a queue is named by its id or its name."""
 
 
-def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after the other
-    """The routes, working on this service."""
+def router(executions: Executions, submit: Submitting) -> APIRouter:  # noqa: C901 - one route after the other
+    """The routes, working on these services."""
     routes = APIRouter(tags=["executions"])
 
     @routes.post("/agents/{agent}/execute")
     async def execute(
         agent: str,
         new: NewExecution,
-        plane: Plane,
         caller: Client,
         idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
         identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
-        on_demand = plane.settings.on_demand.is_on
-        while True:
-            settled = await plan(plane.database, agent, new, plane.models, on_demand=on_demand)
-            with suppress(Taken):  # somebody else was given the worker that waited for it
-                return await executions.submit(settled, new, key_id=caller.key_id, identity=identity)
+        return await submit(agent, new, key_id=caller.key_id, identity=identity)
 
     @routes.get("/executions")
     async def list_(

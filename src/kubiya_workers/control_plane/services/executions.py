@@ -3,7 +3,8 @@
     pending → running ⇄ waiting_for_input | paused → completed | failed | cancelled
 
 A status row and the fact that tells of it are written in one transaction, through the event log: here and in
-`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
+`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler
+what has to be compared.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ from kubiya_workers.contracts.executions import (
     advance,
 )
 from kubiya_workers.contracts.health import Check
-from kubiya_workers.contracts.ids import ExecutionId, KeyId, new_id, workflow_id
+from kubiya_workers.contracts.ids import ExecutionId, JobId, KeyId, new_id, workflow_id
 from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.tools import Workspace
 
@@ -110,7 +111,13 @@ class Executions:
     # --- submit
 
     async def submit(
-        self, plan: Plan, new: NewExecution, *, key_id: KeyId | None = None, identity: str | None = None
+        self,
+        plan: Plan,
+        new: NewExecution,
+        *,
+        key_id: KeyId | None = None,
+        identity: str | None = None,
+        job_id: JobId | None = None,
     ) -> Submitted:
         """Store the execution, then start its workflow. `identity` names a submit that may be sent again.
 
@@ -122,12 +129,12 @@ class Executions:
             Taken: the worker that waited for it has another execution now: plan it anew.
         """
         _check_prompt(new.prompt)
-        execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
+        execution_id = named(identity) if identity else ExecutionId(new_id())
         existing = await self._find(execution_id) if identity else None
         if existing is not None:
             return _submitted(existing, "already submitted")
         has_budget = await self._budgets.check(key_id)
-        execution = plan.execution(execution_id, new, key_id, _now())
+        execution = plan.execution(execution_id, new, key_id, _now(), job_id)
         run = RunStart(
             execution_id=execution_id,
             agent=plan.agent,
@@ -234,6 +241,9 @@ class Executions:
         async with self._database.reading() as connection:
             counted = await store.activity(connection, moments[0])
         return [Minute(at=moment, **counted.get(moment, {})) for moment in moments]
+
+    async def is_known(self, execution_id: ExecutionId) -> bool:
+        return await self._find(execution_id) is not None
 
     async def open_runs(self) -> Sequence[store.StoredRun]:
         async with self._database.reading() as connection:
@@ -410,6 +420,11 @@ class _NoNews(Refusal):
 
 class _AlreadyClosed(Refusal):
     """Somebody else wrote the end first."""
+
+
+def named(identity: str) -> ExecutionId:
+    """The execution of a submit that may be made again."""
+    return ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)))
 
 
 def _now() -> datetime:

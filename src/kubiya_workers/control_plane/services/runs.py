@@ -12,7 +12,7 @@ from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironme
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT, Environment
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
-from kubiya_workers.contracts.ids import ExecutionId, KeyId
+from kubiya_workers.contracts.ids import ExecutionId, JobId, KeyId
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
@@ -42,7 +42,14 @@ class Plan:
     def task_queue(self) -> str:
         return self.queue.task_queue_name
 
-    def execution(self, execution_id: ExecutionId, new: NewExecution, key_id: KeyId | None, now: datetime) -> Execution:
+    def execution(
+        self,
+        execution_id: ExecutionId,
+        new: NewExecution,
+        key_id: KeyId | None,
+        now: datetime,
+        job_id: JobId | None = None,
+    ) -> Execution:
         return Execution(
             id=execution_id,
             execution_id=execution_id,
@@ -57,6 +64,7 @@ class Plan:
             worker_queue_id=self.queue.id,
             parent_execution_id=new.parent_execution_id,
             key_id=key_id,
+            job_id=job_id,
             created_at=now,
             updated_at=now,
         )

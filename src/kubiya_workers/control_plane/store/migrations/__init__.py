@@ -14,7 +14,7 @@ from kubiya_workers.contracts.errors import Unavailable
 if TYPE_CHECKING:
     from kubiya_workers.control_plane.store.database import Database
 
-NEWEST = "0006"
+NEWEST = "0008"
 """The last step's number, written down so that a database that is up to date costs no import of Alembic (0.2 s)."""
 
 FOLDER = Path(__file__).parent
