@@ -198,8 +198,6 @@ class Firings:
         except Unavailable:
             raise
         except Refusal as refusal:
-            if await self._submit.executions.is_known(execution_id):
-                return fired  # another control plane was first
             return firing.model_copy(update={"outcome": Outcome.REFUSED, "reason": refusal.detail})
         return fired
 

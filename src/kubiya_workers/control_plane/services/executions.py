@@ -143,16 +143,22 @@ class Executions:
             has_secrets=bool(plan.workspace.secrets),
             has_budget=has_budget,
         )
-        await self._insert(execution, plan, run)
+        try:
+            await self._insert(execution, plan, run)
+        except Conflict:
+            existing = await self._find(execution_id) if identity else None
+            if existing is None:
+                raise
+            return _submitted(existing, "already submitted")  # at the same moment
         return _submitted(execution, await self._start(run, plan.task_queue))
 
     async def _insert(self, execution: Execution, plan: Plan, run: RunStart) -> None:
         async def also(connection: AsyncConnection) -> None:
-            if plan.demand is not None:
-                await provisions.settle(connection, plan.demand, plan.queue, execution.id)
             await store.insert(
                 connection, execution, workspace=plan.workspace, run_start=run, task_queue_name=plan.task_queue
             )
+            if plan.demand is not None:
+                await provisions.settle(connection, plan.demand, plan.queue, execution.id)
 
         opening = (
             StatusChanged(status=Status.PENDING, reason=execution.status_reason),
