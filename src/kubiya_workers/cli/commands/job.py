@@ -104,7 +104,8 @@ def update(output: Format, job: str, name: str | None, cron: str | None, defined
     changes = {**{key: value for key, value in given.items() if value is not None}, **defined.changes}
     if not changes:
         raise click.UsageError("Say what to change.")
-    patch = JobPatch.model_validate(changes)
+    taken_away = {key: None for key, value in changes.items() if value is None}
+    patch = made(JobPatch, **changes).model_copy(update=taken_away)
     show(ask(lambda cp: cp.jobs.edit(job, patch)), output, _text)
 
 
