@@ -26,6 +26,7 @@ from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
 from kubiya_workers.control_plane.reconcile import Reconciler
+from kubiya_workers.control_plane.retention import Retention
 from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import jobs as job_routes
 from kubiya_workers.control_plane.routes import streams
@@ -78,24 +79,21 @@ async def control_plane(
         first = await keys.ensure_admin(database, settings.paths, settings.accepted_key)
         await seeds.seed(database)
         gateway = Gateway(settings.gateway, upstreams_of(settings.gateway, models))
-        stack.push_async_callback(gateway.close)
-        await gateway.start()
+        await _kept(stack, gateway)
         metrics = Metrics(settings.paths.server)
         log = EventLog(database, counts=metrics)
-        stack.push_async_callback(log.close)
-        await log.start()
+        await _kept(stack, log)
         objects = ObjectStore(settings.paths.objects)
         reached = await _reached(settings.temporal, temporal)
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
-        stack.push_async_callback(auth.uses.close)
-        await auth.uses.start()
+        await _kept(stack, auth.uses)
         recall = functools.partial(recall_default, database, gateway.catalogue)
         await recall()
         reconciler = Reconciler(database, executions, engine, auth, also=recall)
-        stack.push_async_callback(reconciler.close)
-        await reconciler.start()
+        await _kept(stack, reconciler)
+        await _kept(stack, Retention(database, objects, settings.keep_executions))
         if settings.traces.on:
             executions.on_end.append(await _traced(stack, settings, database, log))
         plane = ControlPlane(
@@ -120,10 +118,23 @@ async def control_plane(
         await stack.enter_async_context(served(app, *_doors(entrance), before_stop=stop, websockets=True))
         if settings.on_demand.is_on:
             # After HTTP, and so ended before it: workers that go hand back what they have.
-            await _start_on_demand(stack, plane, guard, executions, url)
-        stack.push_async_callback(clock.close)
-        await clock.start()
+            on_demand = _on_demand(settings, guard, database, executions, auth, url)
+            executions.on_demand = on_demand.wake
+            executions.on_end.append(on_demand.told_of_an_end)
+            await _kept(stack, on_demand)
+        await _kept(stack, clock)
         yield Running(url, tls_url, reached.host or "", first.created)
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+async def _kept(stack: AsyncExitStack, part: _Part) -> None:
+    """Start it, and close it with the rest: also when its start fails half-way."""
+    stack.push_async_callback(part.close)
+    await part.start()
 
 
 def _doors(entrance: Entrance) -> list[Door]:
@@ -151,19 +162,13 @@ def _all(calls: Sequence[Callable[[], object]]) -> None:
         call()
 
 
-async def _start_on_demand(
-    stack: AsyncExitStack, plane: ControlPlane, guard: Guard, executions: Executions, url: str
-) -> None:
-    """Workers are started for executions that have none, until the stack is unwound."""
-    settings = plane.settings
+def _on_demand(
+    settings: ServerSettings, guard: Guard, database: Database, executions: Executions, auth: Auth, url: str
+) -> OnDemand:
     owner = state.instance(settings.paths)
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
-    parts = Parts(plane.database, executions, plane.auth, made, settings.on_demand.url or url)
-    on_demand = OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
-    stack.push_async_callback(on_demand.close)
-    executions.on_demand = on_demand.wake
-    executions.on_end.append(on_demand.told_of_an_end)
-    await on_demand.start()
+    parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
+    return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
 
 
 def _jobs(plane: ControlPlane, submit: Submitting, url: str) -> tuple[JobClock, APIRouter]:

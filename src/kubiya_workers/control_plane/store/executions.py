@@ -19,7 +19,7 @@ from kubiya_workers.contracts.wire import JsonObject
 
 from .dialects import minute_text, without_nul
 from .errors import taken
-from .tables import executions
+from .tables import executions, provisions
 
 _INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq", "traced_at")
 SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
@@ -179,6 +179,24 @@ async def count_by_status(connection: AsyncConnection, queue_id: QueueId) -> Map
     query = sa.select(executions.c.status, sa.func.count()).where(executions.c.worker_queue_id == queue_id)
     rows = await connection.execute(query.group_by(executions.c.status))
     return {Status(status): count for status, count in rows}
+
+
+async def oldest_open(connection: AsyncConnection) -> datetime | None:
+    """When the oldest run that is not over was submitted; None when all are over."""
+    query = sa.select(sa.func.min(executions.c.created_at)).where(executions.c.status.in_(_OPEN))
+    return (await connection.execute(query)).scalar()
+
+
+async def delete_over(connection: AsyncConnection, before: datetime, limit: int) -> int:
+    """Delete at most so many executions that were over by then, with their events; how many there were.
+
+    One whose worker on demand is still there stays until that is gone, too.
+    """
+    has_worker = sa.exists().where(provisions.c.execution_id == executions.c.id)
+    over = sa.select(executions.c.id).where(executions.c.completed_at < before, ~has_worker).limit(limit)
+    found = (await connection.execute(over)).scalars().all()
+    await connection.execute(sa.delete(executions).where(executions.c.id.in_(found)))
+    return len(found)
 
 
 async def delete(connection: AsyncConnection, execution_id: ExecutionId) -> None:
