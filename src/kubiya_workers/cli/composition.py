@@ -9,6 +9,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
@@ -111,7 +112,7 @@ async def control_plane(
         url, tls_url = _addresses(settings.host, entrance)
         submit = Submitting(executions, database, gateway.catalogue, settings.on_demand.is_on)
         clock, jobs = _jobs(plane, submit, tls_url or url)
-        routers = (execution_routes.router(executions, submit), streams.router(executions.record), jobs)
+        routers = (streams.router(executions.record), execution_routes.router(executions, submit), jobs)
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))

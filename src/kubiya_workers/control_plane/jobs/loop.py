@@ -70,12 +70,17 @@ class JobClock:
         left = await self._firings.take_over(now, own=self._is_first)
         self._is_first = False
         await self._submit(left, now)
-        async with self._database.reading() as connection:
-            due = await jobs.due(connection, now, limit=AT_ONCE)
-        await self._submit([claim for job in due if (claim := await self._take(job, now))], now)
-        async with self._database.reading() as connection:
-            next_at = await jobs.next_at(connection)
+        next_at = await self._next_at()
+        if next_at is not None and next_at <= now:
+            async with self._database.reading() as connection:
+                due = await jobs.due(connection, now, limit=AT_ONCE)
+            await self._submit([claim for job in due if (claim := await self._take(job, now))], now)
+            next_at = await self._next_at()
         return LOOK_S if next_at is None else max(0.0, min(LOOK_S, (next_at - datetime.now(UTC)).total_seconds()))
+
+    async def _next_at(self) -> datetime | None:
+        async with self._database.reading() as connection:
+            return await jobs.next_at(connection)
 
     async def _take(self, job: StoredJob, now: datetime) -> Claim | None:
         assert job.next_at is not None  # it is due

@@ -172,7 +172,7 @@ class Executions:
             StatusChanged(status=Status.PENDING, reason=execution.status_reason),
             MessageAdded(role="user", content=execution.prompt, message_id=f"prompt-{execution.id}"),
         )
-        await self._log.append(execution.id, opening, also=also)
+        await self._log.append(execution.id, opening, also=also, is_new=True)
         self._recorder.remember(execution)
         if self._counts is not None:
             self._counts.execution_submitted()
@@ -369,14 +369,14 @@ class Executions:
         now = _now()
 
         async def also(connection: AsyncConnection) -> None:
-            old = await store.lock_status(connection, execution_id)
-            if old is None or old.is_terminal:
-                raise _AlreadyClosed(f"execution {execution_id} is {old}")
+            found = await store.lock_open(connection, execution_id)
+            if found is None:
+                raise _AlreadyClosed(f"execution {execution_id} is over")
+            old, workspace = found
             advance(old, outcome.status)
-            stored = await store.get_run(connection, execution_id)
             values = closing_values(outcome, now)
-            if stored is not None:
-                values["workspace"] = without_secrets(stored.workspace)
+            if workspace.secrets:
+                values["workspace"] = without_secrets(workspace)
             await store.update(connection, execution_id, **values)
 
         try:

@@ -162,8 +162,8 @@ async def _of(connection: AsyncConnection, environment: Environment) -> Queue:
 
 async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:
     tools: dict[str, ToolSpec] = {}
-    for skill_id in agent.skill_ids:
-        skill = await skills.find(connection, skill_id)
+    found = await skills.find_all(connection, agent.skill_ids)
+    for skill_id, skill in zip(agent.skill_ids, found, strict=True):
         if skill is None:
             raise Conflict(f"agent {agent.name!r} has a skill {skill_id!r} that does not exist any more")
         if skill.enabled:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +13,7 @@ from kubiya_workers.contracts.executions import Status
 from kubiya_workers.contracts.ids import ExecutionId, FiringId, JobId, KeyId
 from kubiya_workers.contracts.jobs import Firing, Outcome, TriggerType
 
-from .dialects import without_nul
+from .dialects import insert_if_none, without_nul
 from .tables import executions, job_firings
 
 _OPEN = [status.value for status in Status if not status.is_terminal]
@@ -40,8 +39,7 @@ async def insert(
     """Whether it is new."""
     values = {**_columns(firing), "owner": owner, "key_id": key_id, "claimed_at": firing.created_at}
     values["prompt"] = None if prompt is None else without_nul(prompt)
-    add = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return (await connection.execute(add(job_firings).values(values).on_conflict_do_nothing())).rowcount > 0
+    return (await connection.execute(insert_if_none(connection, job_firings).values(values))).rowcount > 0
 
 
 async def replace(
