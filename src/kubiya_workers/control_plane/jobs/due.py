@@ -24,7 +24,7 @@ class Missed:
     def told(self) -> str:
         if self.count == 1:
             return "no control plane ran when it was due"
-        many = "at least " * (self.count >= COUNTED) + f"{self.count:,}"
+        many = f"at least {self.count:,}" if self.count >= COUNTED else f"{self.count:,}"
         return f"no control plane ran when it was due: {many} times since {self.first:%Y-%m-%d %H:%M} UTC"
 
 
@@ -42,12 +42,12 @@ def decide(schedule: Schedule, next_at: datetime, now: datetime, catch_up: timed
 
     The newest time that is past fires, if it is no longer past than `catch_up`; all others were missed.
     """
+    window = max(catch_up, LATE)
     past = list(islice(takewhile(lambda due: due <= now, chain([next_at], schedule.after(next_at))), COUNTED))
+    if len(past) == COUNTED:  # what may still be caught up is not among them
+        past += takewhile(lambda due: due <= now, schedule.after(max(past[-1], now - window)))
     newest = past[-1]
-    if len(past) == COUNTED:
-        within = takewhile(lambda due: due <= now, schedule.after(max(newest, now - catch_up)))
-        newest = max(within, default=newest)
-    fires = now - newest <= max(catch_up, LATE)
+    fires = now - newest <= window
     missed = past[:-1] if fires else past
     return Decision(
         fire=newest if fires else None,

@@ -198,6 +198,8 @@ class Firings:
         except Unavailable:
             raise
         except Refusal as refusal:
+            if await self._submit.executions.is_known(execution_id):
+                return fired  # by another control plane, meanwhile
             return firing.model_copy(update={"outcome": Outcome.REFUSED, "reason": refusal.detail})
         return fired
 

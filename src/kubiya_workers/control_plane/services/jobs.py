@@ -254,16 +254,23 @@ async def _place(connection: AsyncConnection, job: StoredJob) -> dict[str, Any]:
     match job.executor_type:
         case ExecutorType.AUTO:
             if job.worker_queue_name or job.environment_name:
-                raise Invalid("executor_type: auto names no queue and no environment")
+                raise Invalid(
+                    "executor_type: auto goes with no queue and no environment",
+                    fix="Leave out worker_queue_name and environment_name, or set them to null.",
+                )
         case ExecutorType.SPECIFIC_QUEUE:
-            queue = await queues.find(connection, job.worker_queue_name or "")
+            if not job.worker_queue_name:
+                raise Invalid("worker_queue_name: the executor specific_queue needs one")
+            queue = await queues.find(connection, job.worker_queue_name)
             if queue is None:
                 raise NotFound(
                     f"worker_queue_name: no worker queue {job.worker_queue_name!r}", fix="kubiya queue create NAME"
                 )
             return {"worker_queue_name": queue.name, "environment_name": None}
         case ExecutorType.ENVIRONMENT:
-            environment = await environments.find(connection, job.environment_name or "")
+            if not job.environment_name:
+                raise Invalid("environment_name: the executor environment needs one")
+            environment = await environments.find(connection, job.environment_name)
             if environment is None:
                 raise NotFound(
                     f"environment_name: no environment {job.environment_name!r}",

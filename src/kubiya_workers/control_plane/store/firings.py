@@ -64,10 +64,14 @@ async def settle(
     reason: str | None,
     execution_id: ExecutionId | None = None,
 ) -> None:
-    """Say what became of a pending one. Its prompt is the execution's from here on."""
-    pending = sa.and_(job_firings.c.id == firing_id, job_firings.c.outcome == Outcome.PENDING.value)
+    """Say what became of a pending one. Its prompt is the execution's from here on.
+
+    Two may have tried: that one of them made the execution wins over what the other was refused for.
+    """
+    open_to = [Outcome.PENDING.value, *([Outcome.REFUSED.value] if outcome is Outcome.FIRED else [])]
+    which = sa.and_(job_firings.c.id == firing_id, job_firings.c.outcome.in_(open_to))
     values = {"outcome": outcome.value, "reason": reason, "execution_id": execution_id, "prompt": None}
-    await connection.execute(sa.update(job_firings).where(pending).values(values))
+    await connection.execute(sa.update(job_firings).where(which).values(values))
 
 
 async def take_over(
