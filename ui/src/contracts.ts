@@ -182,6 +182,13 @@ export interface Degraded {
   reason: string;
 }
 
+export interface Delegation {
+  step: number;
+  member: string;
+  task: string;
+  limits: Limits;
+}
+
 export interface Disconnect {
   reason: string;
   exit_code: number | null;
@@ -253,6 +260,7 @@ export interface Execution {
   worker_queue_id: string | null;
   worker_id: string | null;
   parent_execution_id: string | null;
+  team_name: string | null;
   key_id: string | null;
   job_id: string | null;
   created_at: string;
@@ -374,7 +382,7 @@ export interface Job {
   cron_schedule: string | null;
   cron_timezone: string | null;
   planning_mode: string;
-  entity_type: string;
+  entity_type: "agent" | "team";
   entity_id: string;
   entity_name: string | null;
   prompt_template: string;
@@ -400,7 +408,7 @@ export interface JobPatch {
   cron_schedule: string | null;
   cron_timezone: string | null;
   planning_mode: string | null;
-  entity_type: string | null;
+  entity_type: "agent" | "team" | null;
   entity_id: string | null;
   prompt_template: string | null;
   system_prompt: string | null;
@@ -463,6 +471,13 @@ export interface LogSource {
   path: string;
   size: number;
   files: number;
+}
+
+export interface Member {
+  agent_id: string;
+  agent: AgentSpec;
+  description: string | null;
+  workspace: Workspace;
 }
 
 export interface MessageAdded {
@@ -578,8 +593,8 @@ export interface NewJob {
   trigger_type: TriggerType;
   cron_schedule: string | null;
   cron_timezone: string | null;
-  planning_mode: string;
-  entity_type: string;
+  planning_mode: string | null;
+  entity_type: "agent" | "team";
   entity_id: string;
   prompt_template: string;
   system_prompt: string | null;
@@ -605,6 +620,18 @@ export interface NewQueue {
   single_execution_mode: boolean;
   auto_cleanup_after_seconds: number | null;
   parent_execution_id: string | null;
+}
+
+export interface NewTeam {
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  members: readonly string[];
+  configuration: { readonly [name: string]: unknown };
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown };
+  environment_ids: readonly string[];
+  execution_environment: ExecutionEnvironment | null;
 }
 
 export interface Notice {
@@ -875,7 +902,7 @@ export interface ShownJob {
   cron_schedule: string | null;
   cron_timezone: string | null;
   planning_mode: string;
-  entity_type: string;
+  entity_type: "agent" | "team";
   entity_id: string;
   entity_name: string | null;
   prompt_template: string;
@@ -904,6 +931,12 @@ export interface SignIn {
 export interface Slots {
   used: number | null;
   total: number;
+}
+
+export interface Spent {
+  usage: Usage;
+  model_calls: number;
+  tool_calls: number;
 }
 
 export interface StartedWith {
@@ -953,6 +986,36 @@ export interface SystemMessage {
   content: string;
 }
 
+export interface Team {
+  id: string;
+  organization_id: string;
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  status: string;
+  members: readonly string[];
+  configuration: { readonly [name: string]: unknown };
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown };
+  environment_ids: readonly string[];
+  execution_environment: ExecutionEnvironment | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface TeamPatch {
+  name: string | null;
+  description: string | null;
+  system_prompt: string | null;
+  status: string | null;
+  members: readonly string[] | null;
+  configuration: { readonly [name: string]: unknown } | null;
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown } | null;
+  environment_ids: readonly string[] | null;
+  execution_environment: ExecutionEnvironment | null;
+}
+
 export interface ToolCall {
   id: string;
   name: string;
@@ -993,6 +1056,27 @@ export interface ToolOutputChunk {
   offset: number;
 }
 
+export interface ToolRequest {
+  execution_id: string;
+  step: number;
+  call_id: string;
+  tool: string;
+  spec: ToolSpec | null;
+  arguments: string;
+  idempotency_key: string;
+}
+
+export interface ToolResult {
+  call_id: string;
+  tool: string;
+  status: ToolStatus;
+  content: string;
+  output: { readonly [name: string]: unknown };
+  error: string | null;
+  duration_ms: number;
+  spent: Spent;
+}
+
 export interface ToolSpec {
   name: string;
   skill: string;
@@ -1013,7 +1097,10 @@ export interface ToolStarted {
   tool_name: string;
   tool_execution_id: string;
   tool_input: { readonly [name: string]: unknown };
+  member_execution_id: string | null;
 }
+
+export type ToolStatus = "success" | "failed" | "denied" | "unknown";
 
 export interface Trigger {
   variables: { readonly [name: string]: string };
@@ -1134,6 +1221,12 @@ export interface WorkerReport {
 export type WorkerStatus = "active" | "paused" | "draining" | "lost" | "disconnected" | "crash_looping";
 
 export type WorkerType = "local" | "daemon" | "docker" | "kubernetes" | "remote";
+
+export interface Workspace {
+  working_dir: string | null;
+  env_vars: { readonly [name: string]: string };
+  secrets: readonly string[];
+}
 
 export interface ConsoleSession {
   csrf: string;

@@ -5,6 +5,7 @@ from typing import Literal
 from .events import RunEvent
 from .ids import ExecutionId
 from .messages import AssistantMessage, Message, Price, Usage
+from .teams import Delegation
 from .tools import ToolRequest, ToolSpec, ToolStatus
 from .wire import Wire
 
@@ -12,6 +13,7 @@ EXECUTION_WORKFLOW = "kubiya.execution"
 CALL_MODEL = "kubiya.call_model"
 CALL_TOOL = "kubiya.call_tool"
 SETTLE_TOOL = "kubiya.settle_tool"
+DELEGATE = "kubiya.delegate"
 ANNOUNCE = "kubiya.announce"
 
 SIGNAL_MESSAGE = "message"
@@ -58,8 +60,16 @@ class Settlement(Wire):
     why: str
 
 
+class MemberRequest(Wire):
+    """A member's run that is to be stored; the workflow starts it once it is."""
+
+    execution_id: ExecutionId
+    """The team's."""
+    delegation: Delegation
+
+
 class Announcement(Wire):
-    """Facts that the workflow itself makes: status changes and approvals."""
+    """Facts that the workflow itself makes: status changes, approvals and delegations."""
 
     execution_id: ExecutionId
     events: tuple[RunEvent, ...]

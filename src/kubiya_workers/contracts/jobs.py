@@ -82,7 +82,7 @@ class Job(Wire):
     cron_schedule: str | None = None
     cron_timezone: str | None = None
     planning_mode: str
-    entity_type: str
+    entity_type: Literal["agent", "team"]
     entity_id: str
     entity_name: str | None = None
     prompt_template: str
@@ -112,7 +112,9 @@ class ShownJob(Job):
 
 
 class NewJob(Wire):
-    """`entity_id` names an agent by id or by name. Without `overlap`, a schedule skips and all else is allowed.
+    """`entity_id` names an agent or a team, by id or name. Without `overlap`, a schedule skips and all else is allowed.
+
+    `planning_mode` is `predefined_agent` or `predefined_team`, as the entity: a job runs what is defined already.
 
     `catch_up_s`: for so many seconds after it was due a firing that was missed is caught up.
     """
@@ -123,8 +125,8 @@ class NewJob(Wire):
     trigger_type: TriggerType
     cron_schedule: str | None = Field(default=None, max_length=200)
     cron_timezone: str | None = Field(default=None, max_length=100)
-    planning_mode: str = "predefined_agent"
-    entity_type: str = "agent"
+    planning_mode: str | None = None
+    entity_type: Literal["agent", "team"] = "agent"
     entity_id: str
     prompt_template: str = Field(max_length=100_000)
     system_prompt: str | None = None
@@ -149,7 +151,7 @@ class JobPatch(Wire):
     cron_schedule: str | None = Field(default=None, max_length=200)
     cron_timezone: str | None = Field(default=None, max_length=100)
     planning_mode: str | None = None
-    entity_type: str | None = None
+    entity_type: Literal["agent", "team"] | None = None
     entity_id: str | None = None
     prompt_template: str | None = Field(default=None, max_length=100_000)
     system_prompt: str | None = None

@@ -22,6 +22,7 @@ from kubiya_workers.settings.worker import WorkerSettings
 from .activities.announce import Announce
 from .activities.call_model import CallModel
 from .activities.call_tool import CallTool
+from .activities.delegate import Delegate
 from .activities.steps import Steps
 from .connection import Connection, connect
 from .contact import Contact
@@ -129,6 +130,7 @@ def _bodies(settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox
         CallModel(steps, models, override=settings.model, default=settings.gateway_model).run,
         call_tool.run,
         call_tool.settle,
+        Delegate(steps).run,
         Announce(steps).run,
     )
 

@@ -83,8 +83,9 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({**CRON, "cron_timezone": "Moon"}, 422, "cron_timezone"),
     ({**CRON, "prompt_template": "{{payload.a}}"}, 422, "payload.a"),
     ({**CRON, "prompt_template": " "}, 422, "prompt_template"),
-    ({**CRON, "entity_type": "team", "planning_mode": "predefined_team"}, 422, "entity_type"),
-    ({**CRON, "entity_type": "team"}, 422, "entity_type"),
+    ({**CRON, "entity_type": "team", "planning_mode": "predefined_team"}, 404, "no team 'default'"),
+    ({**CRON, "entity_type": "team", "planning_mode": "predefined_agent"}, 422, "planning_mode"),
+    ({**CRON, "entity_type": "workflow"}, 422, "entity_type"),
     ({**CRON, "planning_mode": "on_the_fly"}, 422, "planning_mode"),
     ({**CRON, "entity_id": "nobody"}, 404, "no agent 'nobody'"),
     ({**CRON, "executor_type": "specific_queue"}, 422, "worker_queue_name"),
@@ -100,6 +101,17 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({**HOOK, "trigger_type": "moon"}, 422, "trigger_type"),
     ({**CRON, "name": "taken"}, 409, "taken"),
 ]
+
+
+async def test_a_team_is_run_as_an_agent_is(api: Api, one: Plane) -> None:
+    assert (await api.client.post("/api/v1/teams", json={"name": "ops", "members": ["default"]})).status_code == 201
+    made = (await api.client.post("/api/v1/jobs", json={**CRON, "entity_type": "team", "entity_id": "ops"})).json()
+    assert (made["entity_name"], made["planning_mode"]) == ("ops", "predefined_team")
+    assert (await api.client.post("/api/v1/jobs/j/trigger")).json()["outcome"] == "fired"
+    (run,) = await one.runs()
+    assert (run.execution_type, run.entity_name) == ("team", "ops")
+    changed = await api.client.patch("/api/v1/jobs/j", json={"entity_type": "agent", "entity_id": "default"})
+    assert changed.json()["planning_mode"] == "predefined_agent"
 
 
 async def test_what_cannot_be_is_refused_by_name(api: Api, one: Plane) -> None:

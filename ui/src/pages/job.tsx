@@ -8,7 +8,7 @@ import { useMay } from "../may";
 import { Badge, Confirmed, Copy, Empty, Facts, Failure, Page, Panel } from "../parts/basics";
 import { Table, type Column } from "../parts/table";
 import { useLoad } from "../use_load";
-import { ago, ahead, clock } from "../words";
+import { ago, ahead, capital, clock } from "../words";
 
 const EVERY_MS = 4000;
 
@@ -107,7 +107,7 @@ function About({ job, now }: { job: ShownJob; now: number }) {
         rows={[
           ["Trigger", kindOf(job)],
           ...(job.trigger_type === "cron" ? [["Next", next.length > 0 ? next : null] as const] : []),
-          ["Agent", job.entity_name ?? job.entity_id],
+          [capital(job.entity_type), job.entity_name ?? job.entity_id],
           ["Runs on", where],
           ["When one still runs", job.overlap],
           ...(job.trigger_type === "webhook" ? [["Webhook", <Address key="webhook" job={job} />] as const] : []),

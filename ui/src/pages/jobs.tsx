@@ -45,7 +45,7 @@ function columns(now: number): readonly Column<ShownJob>[] {
       ),
     },
     { name: "Trigger", cell: kindOf },
-    { name: "Agent", cell: (job) => job.entity_name ?? job.entity_id },
+    { name: "Who", cell: (job) => job.entity_name ?? job.entity_id },
     {
       name: "Next",
       cell: (job) => <time title={clock(job.next_at)}>{ahead(job.next_at, now)}</time>,

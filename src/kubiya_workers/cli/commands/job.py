@@ -27,7 +27,7 @@ from .job_options import Defined, definition
 from .paging import paged
 from .words import confirm, json_object, made, pairs
 
-_HEADS = ("ID", "NAME", "TRIGGER", "ENABLED", "NEXT", "LAST", "AGENT", "AGE")
+_HEADS = ("ID", "NAME", "TRIGGER", "ENABLED", "NEXT", "LAST", "WHO", "AGE")
 _FIRING_HEADS = ("DUE", "TRIGGER", "OUTCOME", "EXECUTION", "STATUS", "REASON")
 _ONLY_WHILE = (
     "Jobs fire only while a control plane runs, and this one ends with this command. Keep one: kubiya server start"
@@ -197,8 +197,8 @@ async def _created(cp: ControlPlaneClient, new: NewJob) -> tuple[ShownJob, bool]
 
 def _row(job: ShownJob) -> tuple[object, ...]:
     last = "never" if job.last_firing is None else _told(job.last_firing)
-    agent = job.entity_name or job.entity_id
-    return (job.id, job.name, _kind(job), job.enabled, ahead(job.next_at), last, agent, age(job.created_at))
+    who = job.entity_name or job.entity_id
+    return (job.id, job.name, _kind(job), job.enabled, ahead(job.next_at), last, who, age(job.created_at))
 
 
 def _kind(job: ShownJob) -> str:
@@ -242,7 +242,7 @@ def _text(job: ShownJob) -> str:
             ("Last", None if job.last_firing is None else "\n".join(_last(job.last_firing))),
             ("Webhook", job.webhook_url),
             ("Signed", "by X-Hub-Signature-256" if job.webhook_signed else None),
-            ("Agent", job.entity_name or job.entity_id),
+            (job.entity_type.capitalize(), job.entity_name or job.entity_id),
             ("Model", job.model),
             ("Runs on", _place(job)),
             ("When one still runs", job.overlap),

@@ -46,7 +46,8 @@ def _catch_up(_: click.Context, __: click.Parameter, word: str | None) -> int | 
 _OPTIONS = (
     click.option("--prompt", "prompt_template", metavar="TEXT", help="What to do; {{names}} in it are replaced."),
     click.option("--prompt-file", type=_FILE, help="A file that holds it."),
-    click.option("--agent", "entity_id", help="Who does it, by id or name.  [default: the agent default]"),
+    click.option("--agent", help="Who does it, by id or name.  [default: the agent default]"),
+    click.option("--team", help="The team that does it, by id or name."),
     click.option(
         "--timezone", "cron_timezone", metavar="ZONE", help="Of --cron, such as Europe/Berlin.  [default: UTC]"
     ),
@@ -104,7 +105,8 @@ def _defined(
     webhook_secret_file: Path | None,
     webhook_secret_env: str | None,
     no_webhook_secret: bool,
-    entity_id: str | None,
+    agent: str | None,
+    team: str | None,
     cron_timezone: str | None,
     description: str | None,
     system_prompt: str | None,
@@ -116,7 +118,6 @@ def _defined(
         raise click.UsageError("Give --prompt or --prompt-file, not both.")
     plain = {
         "prompt_template": from_file(prompt_file, str) if prompt_file else prompt_template,
-        "entity_id": entity_id,
         "cron_timezone": cron_timezone,
         "description": description,
         "system_prompt": system_prompt,
@@ -128,8 +129,17 @@ def _defined(
     if cwd is not None or variables:
         tools = ExecutionEnvironment(working_dir=cwd, env_vars=pairs(variables, "--env"))
         changes["execution_environment"] = tools
+    changes |= _entity(agent, team)
     changes |= _place(worker_queue_name, environment_name, anywhere)
     return Defined({**changes, **_secret(webhook_secret_file, webhook_secret_env, no_webhook_secret)})
+
+
+def _entity(agent: str | None, team: str | None) -> dict[str, Any]:
+    if agent is not None and team is not None:
+        raise click.UsageError("Give --agent or --team, not both.")
+    if team is not None:
+        return {"entity_type": "team", "entity_id": team}
+    return {} if agent is None else {"entity_type": "agent", "entity_id": agent}
 
 
 def _place(queue: str | None, environment: str | None, anywhere: bool) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class Firings:
         firing, identity = claim.firing, f"kubiya:firing:{claim.firing.id}"
         execution_id = named(identity)
         fired = firing.model_copy(update={"outcome": Outcome.FIRED, "execution_id": execution_id})
-        if await self._submit.executions.is_known(execution_id):
+        if await self._submit.executions.find(execution_id):
             return fired  # by whoever died before it could say so
         async with self._database.reading() as connection:
             job = await jobs.get(connection, firing.job_id)
@@ -194,11 +194,13 @@ class Firings:
                 raise NotFound("the job was deleted")
             await self._check_key(claim.key_id, job)
             new = _execution(job, firing, claim.prompt)
-            await self._submit(job.entity_id, new, key_id=claim.key_id, identity=identity, job_id=job.id)
+            await self._submit(
+                job.entity_type, job.entity_id, new, key_id=claim.key_id, identity=identity, job_id=job.id
+            )
         except Unavailable:
             raise
         except Refusal as refusal:
-            if await self._submit.executions.is_known(execution_id):
+            if await self._submit.executions.find(execution_id):
                 return fired  # by another control plane, meanwhile
             return firing.model_copy(update={"outcome": Outcome.REFUSED, "reason": refusal.detail})
         return fired

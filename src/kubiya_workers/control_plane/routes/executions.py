@@ -12,18 +12,22 @@ from kubiya_workers.contracts.executions import (
     Execution,
     ExecutionPatch,
     NewExecution,
+    RunStart,
     Session,
     Status,
     Submitted,
     UserInput,
 )
 from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.queues import QueueBacklog
+from kubiya_workers.contracts.teams import Delegation
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import zoned
 
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
 from ..services import queues
+from ..services.delegations import delegate
 from ..services.executions import Executions
 from ..services.submitting import Submitting
 from ..store.executions import Filter
@@ -37,6 +41,7 @@ async def _wanted(
     worker_queue_id: str | None = None,
     worker_id: str | None = None,
     job_id: str | None = None,
+    parent_execution_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     text: Annotated[str | None, Query(max_length=1000)] = None,
@@ -49,12 +54,14 @@ async def _wanted(
         queue_id=worker_queue_id,
         worker_id=worker_id,
         job_id=job_id,
+        parent_id=parent_execution_id,
         since=zoned(since),
         until=zoned(until),
         text=text,
     )
 
 
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 Wanted = Annotated[Filter, Depends(_wanted)]
 """Which executions a list is about; a queue is named by its id or its name."""
 
@@ -64,15 +71,18 @@ def router(executions: Executions, submit: Submitting) -> APIRouter:  # noqa: C9
     routes = APIRouter(tags=["executions"])
 
     @routes.post("/agents/{agent}/execute")
-    async def execute(
-        agent: str,
-        new: NewExecution,
-        caller: Client,
-        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    async def execute_agent(
+        agent: str, new: NewExecution, caller: Client, idempotency_key: IdempotencyKey = None
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
-        identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
-        return await submit(agent, new, key_id=caller.key_id, identity=identity)
+        return await submit("agent", agent, new, key_id=caller.key_id, identity=_identity(caller, idempotency_key))
+
+    @routes.post("/teams/{team}/execute")
+    async def execute_team(
+        team: str, new: NewExecution, caller: Client, idempotency_key: IdempotencyKey = None
+    ) -> Submitted:
+        """As an agent's."""
+        return await submit("team", team, new, key_id=caller.key_id, identity=_identity(caller, idempotency_key))
 
     @routes.get("/executions")
     async def list_(
@@ -121,6 +131,11 @@ def router(executions: Executions, submit: Submitting) -> APIRouter:  # noqa: C9
     async def workspace(execution_id: ExecutionId, caller: WorkerToken) -> Workspace:
         return await executions.workspace(caller, execution_id)
 
+    @routes.post("/executions/{execution_id}/delegations")
+    async def delegation(execution_id: ExecutionId, wanted: Delegation, caller: WorkerToken) -> RunStart:
+        """A member's run of a step, stored for the run of its team to start it; sent again, it is the same run."""
+        return await delegate(executions, caller, execution_id, wanted)
+
     @routes.post("/executions/{execution_id}/message")
     async def message(execution_id: ExecutionId, said: UserInput, caller: Client) -> Execution:
         return await executions.message(execution_id, said.message)
@@ -151,3 +166,7 @@ def router(executions: Executions, submit: Submitting) -> APIRouter:  # noqa: C9
         return await executions.answer(execution_id, approval_id, said.model_copy(update={"by": by}))
 
     return routes
+
+
+def _identity(caller: Caller, idempotency_key: str | None) -> str | None:
+    return f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None

@@ -24,7 +24,7 @@ from kubiya_workers.contracts.keys import Caller, Scope
 from ..jobs import template, webhooks
 from ..jobs.firing import Occasion
 from ..jobs.schedule import parsed
-from ..store import agents, environments, firings, queues
+from ..store import agents, environments, firings, queues, teams
 from ..store import jobs as store
 from ..store.database import Database
 from ..store.jobs import StoredJob
@@ -32,8 +32,6 @@ from .patches import patched
 from .shared_secret import shared_secret
 
 SHOWN_AHEAD = 3
-_PLANS = {"predefined_agent": "agent", "predefined_team": "team"}
-"""What runs, by how it is planned: only what is defined already."""
 
 
 class Jobs:
@@ -79,11 +77,15 @@ class Jobs:
 
         Raises:
             Invalid: a field is wrong, or contradicts another.
-            NotFound: no such agent, queue or environment.
+            NotFound: no such agent, team, queue or environment.
             Conflict: the name is taken.
         """
         now = datetime.now(UTC)
-        fields: dict[str, Any] = {**new.model_dump(), "overlap": new.overlap or _overlap(new.trigger_type)}
+        fields: dict[str, Any] = {
+            **new.model_dump(),
+            "overlap": new.overlap or _overlap(new.trigger_type),
+            "planning_mode": new.planning_mode or _planned(new.entity_type),
+        }
         job = StoredJob(id=JobId(new_id()), key_id=caller.key_id, created_at=now, updated_at=now, **fields)
         async with self._database.writing() as connection:
             job = await _settled(connection, job, now)
@@ -98,6 +100,8 @@ class Jobs:
             NotFound, Invalid, Conflict: as `create`.
         """
         changes = {**patch.changes(), "key_id": caller.key_id}
+        if patch.entity_type is not None and patch.planning_mode is None:
+            changes["planning_mode"] = _planned(patch.entity_type)
         return await self._rewritten(ref, caller, lambda job: patched(job, changes))
 
     async def enable(self, ref: str, caller: Caller) -> ShownJob:
@@ -232,21 +236,21 @@ def _timing(job: StoredJob) -> tuple[str | None, str | None]:
 
 
 async def _entity(connection: AsyncConnection, job: StoredJob) -> dict[str, Any]:
-    """What runs, by its id and name: the one place that knows which kinds of it there are."""
-    if _PLANS.get(job.planning_mode) is None:
+    """What runs, by its id and name."""
+    if job.planning_mode != _planned(job.entity_type):
         raise Invalid(
             f"planning_mode: {job.planning_mode!r} is not available: a job runs what is defined already",
-            fix="planning_mode: predefined_agent",
+            fix=f"For the entity_type {job.entity_type} it is {_planned(job.entity_type)}, or may be left out.",
         )
-    if job.entity_type != "agent" or _PLANS[job.planning_mode] != job.entity_type:
-        raise Invalid(
-            f"entity_type: a job runs an agent (planning_mode predefined_agent), not {job.entity_type!r} "
-            f"({job.planning_mode})"
-        )
-    agent = await agents.find(connection, job.entity_id)
-    if agent is None:
-        raise NotFound(f"no agent {job.entity_id!r}", fix="List them with: kubiya agent list")
-    return {"entity_id": agent.id, "entity_name": agent.name}
+    kind = teams if job.entity_type == "team" else agents
+    found = await kind.find(connection, job.entity_id)
+    if found is None:
+        raise NotFound(f"no {job.entity_type} {job.entity_id!r}", fix=f"List them with: kubiya {job.entity_type} list")
+    return {"entity_id": found.id, "entity_name": found.name}
+
+
+def _planned(entity_type: str) -> str:
+    return f"predefined_{entity_type}"
 
 
 async def _place(connection: AsyncConnection, job: StoredJob) -> dict[str, Any]:

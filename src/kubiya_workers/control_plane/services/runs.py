@@ -1,8 +1,10 @@
 """From an `execute` request to all that a run needs: the agent as it is now, its tools, its queue, its workspace."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Literal
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,9 +16,9 @@ from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId, JobId, KeyId
 from kubiya_workers.contracts.queues import Queue
+from kubiya_workers.contracts.teams import Member, Team
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
-from kubiya_workers.contracts.workers import Worker
 
 from ..store import agents, environments, queues, skills, workers
 from ..store import provisions as provision_store
@@ -25,22 +27,36 @@ from . import provisions
 from .models import Models, check_for
 from .provisions import Demand
 
+InTransaction = Callable[[AsyncConnection], Awaitable[None]]
+
 
 @dataclass(frozen=True)
 class Plan:
     """Everything of a run that is settled before it is stored."""
 
-    entity: Agent
+    entity: Agent | Team
     agent: AgentSpec
     queue: Queue
     workspace: Workspace
     interactive: bool
     demand: Demand | None = None
     """That it needs a worker of its own: then `queue` is that one's."""
+    members: tuple[Member, ...] = ()
+    """Of a team, whose coordinator `agent` then is."""
 
     @property
     def task_queue(self) -> str:
         return self.queue.task_queue_name
+
+    def settle_demand(self, execution_id: ExecutionId) -> InTransaction | None:
+        """What belongs to the transaction that stores the run; it raises `Taken` where somebody was faster."""
+        if self.demand is None:
+            return None
+        return partial(provisions.settle, demand=self.demand, queue=self.queue, execution_id=execution_id)
+
+    @property
+    def kind(self) -> Literal["agent", "team"]:
+        return "team" if isinstance(self.entity, Team) else "agent"
 
     def execution(
         self,
@@ -53,6 +69,7 @@ class Plan:
         return Execution(
             id=execution_id,
             execution_id=execution_id,
+            execution_type=self.kind,
             entity_id=self.entity.id,
             entity_name=self.entity.name,
             prompt=new.prompt,
@@ -63,11 +80,25 @@ class Plan:
             execution_metadata={**new.user_metadata, **new.execution_metadata},
             worker_queue_id=self.queue.id,
             parent_execution_id=new.parent_execution_id,
+            team_name=self.entity.name if self.kind == "team" else None,
             key_id=key_id,
             job_id=job_id,
             created_at=now,
             updated_at=now,
         )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run takes place: its queue, that queue's environment, and the worker that it needs of its own."""
+
+    queue: Queue
+    environment: Environment | None
+    demand: Demand | None
+
+    def workspace(self, *layers: ExecutionEnvironment | None) -> Workspace:
+        """Of what runs here: later layers win, and all of them over the environment's own."""
+        return _workspace(self.environment.execution_environment if self.environment else None, *layers)
 
 
 async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models, *, on_demand: bool) -> Plan:
@@ -82,32 +113,40 @@ async def plan(database: Database, agent_ref: str, new: NewExecution, models: Mo
         entity = await agents.find(connection, agent_ref)
         if entity is None:
             raise NotFound(f"no agent {agent_ref!r}", fix="List them with: kubiya agent list")
-        queue, demand = await _place(connection, new, on_demand)
-        tools = await _tools(connection, entity)
-        environment = await environments.get(connection, queue.environment_id)
-        live = await _asked(connection, entity, new, queue)
-    spec = _agent_spec(entity, new, tools, models.default())
-    if live is not None:
-        await check_for(models, spec.model, live)
-    spec = spec.model_copy(update={"price": models.price_of(spec.model)})
-    layers = [environment.execution_environment if environment else None, entity.execution_environment]
+        place = await placed(connection, new, on_demand=on_demand)
+        tools = await tools_of(connection, entity)
+    spec = spec_of(entity, models, tools, model=new.model, system_prompt=new.system_prompt, limits=new.limits)
+    if not new.skip_model_validation:
+        await check_models(database, models, place.queue, spec)
     return Plan(
         entity=entity,
         agent=spec,
-        queue=queue,
-        workspace=_workspace(*layers, new.execution_environment),
-        interactive=bool(new.execution_metadata.get("interactive", False)),
-        demand=demand,
+        queue=place.queue,
+        workspace=place.workspace(entity.execution_environment, new.execution_environment),
+        interactive=is_interactive(new),
+        demand=place.demand,
     )
 
 
-async def _asked(
-    connection: AsyncConnection, entity: Agent, new: NewExecution, queue: Queue
-) -> Sequence[Worker] | None:
-    """The workers to ask whether they can call the model; None when it needs no asking."""
-    if new.skip_model_validation or not (new.model or entity.model_id):
-        return None
-    return await workers.list_(connection, queue_id=queue.id, live=True)
+def is_interactive(new: NewExecution) -> bool:
+    return bool(new.execution_metadata.get("interactive", False))
+
+
+async def check_models(database: Database, models: Models, queue: Queue, *specs: AgentSpec) -> None:
+    """Raises `Invalid` for a model that somebody asked for and that the live workers of the queue cannot call."""
+    asked = {spec.model for spec in specs if not spec.model_is_default}
+    if not asked:
+        return
+    async with database.reading() as connection:
+        live = await workers.list_(connection, queue_id=queue.id, live=True)
+    for model in sorted(asked):
+        await check_for(models, model, live)
+
+
+async def placed(connection: AsyncConnection, new: NewExecution, *, on_demand: bool) -> Place:
+    """Raises `NotFound` or `Conflict`, as `plan` does."""
+    queue, demand = await _place(connection, new, on_demand)
+    return Place(queue, await environments.get(connection, queue.environment_id), demand)
 
 
 async def _place(connection: AsyncConnection, new: NewExecution, on_demand: bool) -> tuple[Queue, Demand | None]:
@@ -160,7 +199,7 @@ async def _of(connection: AsyncConnection, environment: Environment) -> Queue:
     return found[0]
 
 
-async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:
+async def tools_of(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:
     tools: dict[str, ToolSpec] = {}
     found = await skills.find_all(connection, agent.skill_ids)
     for skill_id, skill in zip(agent.skill_ids, found, strict=True):
@@ -171,14 +210,28 @@ async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, .
     return tuple(tools.values())
 
 
-def _agent_spec(entity: Agent, new: NewExecution, tools: tuple[ToolSpec, ...], default_model: str) -> AgentSpec:
+def spec_of(
+    entity: Agent | Team,
+    models: Models,
+    tools: tuple[ToolSpec, ...],
+    *,
+    model: str | None,
+    system_prompt: str | None = None,
+    limits: JsonObject,
+    fallback: str | None = None,
+) -> AgentSpec:
+    """An agent or coordinator as one run has it. What is given wins over its own; `fallback` is the model where
+    neither names one, before the control plane's default."""
+    asked = model or entity.model_id or fallback
+    chosen = asked or models.default()
     return AgentSpec(
         name=entity.name,
-        system_prompt=new.system_prompt or entity.system_prompt or "",
-        model=new.model or entity.model_id or default_model,
-        model_is_default=not (new.model or entity.model_id),
+        system_prompt=system_prompt or entity.system_prompt or "",
+        model=chosen,
+        model_is_default=asked is None,
+        price=models.price_of(chosen),
         tools=tools,
-        limits=_limits({**entity.configuration.get("limits", {}), **new.limits}),
+        limits=_limits({**entity.configuration.get("limits", {}), **limits}),
         temperature=entity.llm_config.get("temperature"),
         max_output_tokens=entity.llm_config.get("max_tokens"),
     )
@@ -196,7 +249,6 @@ def _limits(wanted: JsonObject) -> Limits:
 
 
 def _workspace(*layers: ExecutionEnvironment | None) -> Workspace:
-    """Later layers win: the environment's, then the agent's, then the request's own."""
     present = [layer for layer in layers if layer is not None]
     directories = [layer.working_dir for layer in present if layer.working_dir]
     return Workspace(

@@ -32,6 +32,7 @@ class StepKind(StrEnum):
     MODEL = "model"
     TOOL = "tool"
     SETTLE = "settle"
+    DELEGATE = "delegate"
     ANNOUNCE = "announce"
 
 
