@@ -21,6 +21,8 @@ from kubiya_workers.control_plane.auth import Auth, check_scope
 from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
+from kubiya_workers.control_plane.jobs.firing import Firings
+from kubiya_workers.control_plane.jobs.loop import JobClock
 from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
@@ -28,11 +30,14 @@ from kubiya_workers.control_plane.planning.planner import Planner
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.retention import Retention
 from kubiya_workers.control_plane.routes import executions as execution_routes
+from kubiya_workers.control_plane.routes import jobs as job_routes
 from kubiya_workers.control_plane.routes import plans, streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
+from kubiya_workers.control_plane.services.jobs import Jobs
 from kubiya_workers.control_plane.services.models import recall_default
 from kubiya_workers.control_plane.services.objects import ObjectStore
+from kubiya_workers.control_plane.services.submitting import Submitting
 from kubiya_workers.control_plane.services.usage import Budgets
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
@@ -107,7 +112,10 @@ async def control_plane(
             tls=entrance.certificate.check if entrance.certificate else None,
         )
         url, tls_url = _addresses(settings.host, entrance)
-        routers = _routers(executions, Planner(database, gateway.catalogue, OwnGateway(auth, url)))
+        submit = Submitting(executions, database, gateway.catalogue, settings.on_demand.is_on)
+        clock, jobs = _jobs(plane, submit, tls_url or url)
+        planner = plans.router(Planner(database, gateway.catalogue, OwnGateway(auth, url)))
+        routers = (streams.router(executions.record), execution_routes.router(executions, submit), jobs, planner)
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
@@ -118,12 +126,8 @@ async def control_plane(
             executions.on_demand = on_demand.wake
             executions.on_end.append(on_demand.told_of_an_end)
             await _kept(stack, on_demand)
+        await _kept(stack, clock)
         yield Running(url, tls_url, reached.host or "", first.created)
-
-
-def _routers(executions: Executions, planner: Planner) -> tuple[APIRouter, ...]:
-    """Of the services that are made for this process."""
-    return streams.router(executions.record), execution_routes.router(executions), plans.router(planner)
 
 
 class _Part(Protocol):
@@ -169,6 +173,14 @@ def _on_demand(
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
     parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
     return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+
+
+def _jobs(plane: ControlPlane, submit: Submitting, url: str) -> tuple[JobClock, APIRouter]:
+    """What fires jobs, which is not started yet, and their routes; `url` is where senders reach us."""
+    firings = Firings(plane.database, plane.auth, submit, plane.metrics, state.instance(plane.settings.paths))
+    clock = JobClock(plane.database, firings)
+    jobs = Jobs(plane.database, plane.settings.on_demand.url or url, clock.wake)
+    return clock, job_routes.router(jobs, firings, submit.executions)
 
 
 def _model_calls(gateway: Gateway, plane: ControlPlane) -> ASGIApp:

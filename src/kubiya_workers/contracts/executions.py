@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .agents import AgentSpec, ExecutionEnvironment
 from .errors import Conflict
-from .ids import ExecutionId, KeyId, QueueId, WorkerId
+from .ids import ExecutionId, JobId, KeyId, QueueId, WorkerId
 from .messages import AssistantMessage, Message, ToolCall, Usage
 from .priorities import NORMAL, Priority
 from .wire import JsonObject, Timestamp, Wire
@@ -96,6 +96,8 @@ class Execution(Wire):
     """The key that it was submitted with."""
     priority: Priority | None = None
     """Told of one execution that is looked at; lists leave it out."""
+    job_id: JobId | None = None
+    """The job that it is a firing of."""
     created_at: Timestamp
     started_at: Timestamp | None = None
     completed_at: Timestamp | None = None
