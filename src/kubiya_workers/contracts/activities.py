@@ -7,7 +7,7 @@ from .ids import ExecutionId
 from .messages import AssistantMessage, Message, Price, Usage
 from .teams import Delegation
 from .tools import ToolRequest, ToolSpec, ToolStatus
-from .wire import Wire
+from .wire import JsonObject, Wire
 
 EXECUTION_WORKFLOW = "kubiya.execution"
 CALL_MODEL = "kubiya.call_model"
@@ -38,6 +38,8 @@ class ModelCall(Wire):
     model_is_default: bool = False
     """Nobody asked for this model: a worker with a gateway of its own may use its default instead."""
     price: Price | None = None
+    answer_schema: JsonObject | None = None
+    """The answer is to be JSON of this schema."""
 
 
 class ModelReply(Wire):
