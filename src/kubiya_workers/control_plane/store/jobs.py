@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.ids import JobId
 from kubiya_workers.contracts.jobs import Job
 
-from .documents import from_row, to_row
+from .documents import by_id_or_name, from_row, to_row
 from .errors import taken
 from .tables import jobs
+
+_FIND = by_id_or_name(jobs)
 
 
 class StoredJob(Job):
@@ -30,9 +32,7 @@ async def insert(connection: AsyncConnection, job: StoredJob) -> None:
 
 async def find(connection: AsyncConnection, id_or_name: str) -> StoredJob | None:
     """By id or by name; an id wins."""
-    named = sa.or_(jobs.c.id == id_or_name, jobs.c.name == id_or_name)
-    query = sa.select(jobs).where(named).order_by(sa.desc(jobs.c.id == id_or_name)).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_FIND, {"ref": id_or_name})).mappings().first()
     return None if row is None else from_row(StoredJob, row)
 
 
