@@ -22,11 +22,14 @@ from kubiya_workers.contracts.activities import (
     CALL_MODEL,
     CALL_TOOL,
     EXECUTION_WORKFLOW,
+    LIST_TOOLS,
     SETTLE_TOOL,
     Announcement,
     ModelCall,
     ModelReply,
     Settlement,
+    ToolListing,
+    ToolsListed,
 )
 from kubiya_workers.contracts.agents import AgentSpec
 from kubiya_workers.contracts.events import Delta, Fact, StatusChanged
@@ -105,6 +108,8 @@ class Script:
 
     replies: list[Reply]
     tool: Callable[[ToolRequest], Awaitable[ToolResult]] | None = None
+    listed: ToolsListed | Exception = field(default_factory=ToolsListed)
+    listings: list[ToolListing] = field(default_factory=list[ToolListing])
     model_calls: list[ModelCall] = field(default_factory=list[ModelCall])
     tool_requests: list[ToolRequest] = field(default_factory=list[ToolRequest])
     settlements: list[Settlement] = field(default_factory=list[Settlement])
@@ -124,6 +129,13 @@ class Script:
         if self.tool:
             return await self.tool(request)
         return self._result(request, ToolStatus.SUCCESS, "ok")
+
+    @activity.defn(name=LIST_TOOLS)
+    async def list_tools(self, listing: ToolListing) -> ToolsListed:
+        self.listings.append(listing)
+        if isinstance(self.listed, Exception):
+            raise self.listed
+        return self.listed
 
     @activity.defn(name=SETTLE_TOOL)
     async def settle_tool(self, settlement: Settlement) -> ToolResult:
@@ -154,7 +166,7 @@ class Stage:
     ) -> AsyncIterator[WorkflowHandle[object, RunOutcome]]:
         """A started run, with a worker that serves it while the context lasts."""
         queue, execution_id = f"test-{uuid.uuid4()}", ExecutionId(str(uuid.uuid4()))
-        bodies = [script.call_model, script.call_tool, script.settle_tool, script.announce]
+        bodies = [script.call_model, script.call_tool, script.settle_tool, script.list_tools, script.announce]
         run = RunStart(
             execution_id=execution_id,
             agent=agent,

@@ -45,6 +45,7 @@ export interface AgentSpec {
   model_is_default: boolean;
   price: Price | null;
   tools: readonly ToolSpec[];
+  mcp_servers: readonly McpServer[];
   limits: Limits;
   temperature: number | null;
   max_output_tokens: number | null;
@@ -390,6 +391,11 @@ export interface LogSource {
   path: string;
   size: number;
   files: number;
+}
+
+export interface McpServer {
+  name: string;
+  config: { readonly [name: string]: unknown };
 }
 
 export interface MessageAdded {
@@ -739,6 +745,7 @@ export interface RunState {
   messages: readonly (SystemMessage | UserMessage | AssistantMessage | ToolMessage)[];
   step: number;
   open_calls: readonly OpenCall[];
+  mcp_tools: readonly ToolSpec[] | null;
   usage: Usage;
   model_calls: number;
   tool_calls: number;

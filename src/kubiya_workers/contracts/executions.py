@@ -10,6 +10,7 @@ from .agents import AgentSpec, ExecutionEnvironment
 from .errors import Conflict
 from .ids import ExecutionId, KeyId, QueueId, WorkerId
 from .messages import AssistantMessage, Message, ToolCall, Usage
+from .tools import ToolSpec
 from .wire import JsonObject, Timestamp, Wire
 
 
@@ -185,6 +186,8 @@ class RunState(Wire):
     messages: tuple[Message, ...]
     step: int = 0
     open_calls: tuple[OpenCall, ...] = ()
+    mcp_tools: tuple[ToolSpec, ...] | None = None
+    """What the agent's MCP servers offer; None until they were asked. The same for the whole run."""
     usage: Usage = Usage()
     model_calls: int = 0
     tool_calls: int = 0

@@ -20,11 +20,15 @@ from kubiya_workers.contracts.activities import (
     ANNOUNCE,
     CALL_MODEL,
     CALL_TOOL,
+    LIST_TOOLS,
     SETTLE_TOOL,
     Announcement,
     ModelCall,
     ModelReply,
+    ServerFault,
     Settlement,
+    ToolListing,
+    ToolsListed,
 )
 from kubiya_workers.contracts.errors import BudgetExhausted
 from kubiya_workers.contracts.executions import FailureReason
@@ -42,6 +46,9 @@ MODEL_RETRIES = RetryPolicy(
 )
 TOOL_ATTEMPTS = {ToolClass.PURE: 5, ToolClass.RETRY_SAFE: 5, ToolClass.ONCE: 1}
 SETTLE_TIMEOUT = timedelta(seconds=30)
+# A server may take two minutes to start, and may have to wait for another run's to end.
+LIST_TIMEOUT = timedelta(minutes=6)
+LIST_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=5)
 # Time for a tool's own limit to be enforced by the worker before Temporal's is.
 TOOL_GRACE = timedelta(seconds=30)
 
@@ -52,6 +59,27 @@ class ModelFailed(Exception):
     def __init__(self, reason: FailureReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+async def list_tools(listing: ToolListing, *, remaining_s: float | None) -> ToolsListed:
+    """What the MCP servers of the run offer. Asking changes nothing, so another worker asks again; what is left when
+    all are lost is a fault of each server."""
+    try:
+        return await workflow.execute_activity(
+            LIST_TOOLS,
+            listing,
+            result_type=ToolsListed,
+            start_to_close_timeout=LIST_TIMEOUT,
+            schedule_to_close_timeout=None if remaining_s is None else timedelta(seconds=remaining_s),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=LIST_RETRIES,
+            summary=", ".join(server.name for server in listing.servers),
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        why = _why_tool_failed(error)
+        return ToolsListed(faults=tuple(ServerFault(server=server.name, reason=why) for server in listing.servers))
 
 
 async def call_model(call: ModelCall, *, remaining_s: float | None) -> ModelReply:

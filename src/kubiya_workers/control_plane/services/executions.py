@@ -3,7 +3,8 @@
     pending → running ⇄ waiting_for_input | paused → completed | failed | cancelled
 
 A status row and the fact that tells of it are written in one transaction, through the event log: here and in
-`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler what has to be compared.
+`recording.py`, nowhere else. What is stored is the intent; what runs is Temporal's: `open_runs` gives the reconciler
+what has to be compared.
 """
 
 import asyncio

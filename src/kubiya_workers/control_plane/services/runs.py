@@ -7,12 +7,14 @@ from datetime import datetime
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kubiya_workers.agent import mcp
 from kubiya_workers.agent.skills import tools_for
 from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironment, Limits
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT, Environment
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId, KeyId
+from kubiya_workers.contracts.mcp import MCP, McpServer
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
@@ -68,26 +70,28 @@ async def plan(database: Database, agent_ref: str, new: NewExecution, models: Mo
     Raises:
         NotFound: no such agent, queue or environment.
         Conflict: no queue was named, none has a live worker, and none is started.
-        Invalid: limits or a skill's configuration are wrong, or there is no such model.
+        Invalid: limits, a skill's configuration or an MCP server are wrong, or there is no such model.
     """
     async with database.reading() as connection:
         entity = await agents.find(connection, agent_ref)
         if entity is None:
             raise NotFound(f"no agent {agent_ref!r}", fix="List them with: kubiya agent list")
         queue, demand = await _place(connection, new, on_demand)
-        tools = await _tools(connection, entity)
+        tools, servers = await _tools(connection, entity)
         environment = await environments.get(connection, queue.environment_id)
         live = await _asked(connection, entity, new, queue)
-    spec = _agent_spec(entity, new, tools, models.default())
+    given = [environment.execution_environment if environment else None, entity.execution_environment]
+    layers = [layer for layer in (*given, new.execution_environment) if layer is not None]
+    servers = mcp.merged(servers, *(mcp.of_environment(layer.mcp_servers) for layer in layers))
+    spec = _agent_spec(entity, new, tools, models.default()).model_copy(update={"mcp_servers": servers})
     if live is not None:
         await check_for(models, spec.model, live)
     spec = spec.model_copy(update={"price": models.price_of(spec.model)})
-    layers = [environment.execution_environment if environment else None, entity.execution_environment]
     return Plan(
         entity=entity,
         agent=spec,
         queue=queue,
-        workspace=_workspace(*layers, new.execution_environment),
+        workspace=_workspace(layers, servers),
         interactive=bool(new.execution_metadata.get("interactive", False)),
         demand=demand,
     )
@@ -152,15 +156,19 @@ async def _of(connection: AsyncConnection, environment: Environment) -> Queue:
     return found[0]
 
 
-async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:
+async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[tuple[ToolSpec, ...], tuple[McpServer, ...]]:
+    """The tools of its skills, and the servers whose tools its workers will learn of."""
     tools: dict[str, ToolSpec] = {}
+    servers: list[McpServer] = []
     for skill_id in agent.skill_ids:
         skill = await skills.find(connection, skill_id)
         if skill is None:
             raise Conflict(f"agent {agent.name!r} has a skill {skill_id!r} that does not exist any more")
-        if skill.enabled:
+        if skill.enabled and skill.type == MCP:
+            servers.append(mcp.of_skill(skill.name, skill.configuration))
+        elif skill.enabled:
             tools |= {tool.name: tool for tool in tools_for(skill.type, skill.configuration)}
-    return tuple(tools.values())
+    return tuple(tools.values()), tuple(servers)
 
 
 def _agent_spec(entity: Agent, new: NewExecution, tools: tuple[ToolSpec, ...], default_model: str) -> AgentSpec:
@@ -187,12 +195,16 @@ def _limits(wanted: JsonObject) -> Limits:
         raise Invalid(f"limit {first['loc'][0]}: {first['msg']}") from None
 
 
-def _workspace(*layers: ExecutionEnvironment | None) -> Workspace:
-    """Later layers win: the environment's, then the agent's, then the request's own."""
-    present = [layer for layer in layers if layer is not None]
-    directories = [layer.working_dir for layer in present if layer.working_dir]
+def _workspace(layers: Sequence[ExecutionEnvironment], servers: Sequence[McpServer]) -> Workspace:
+    """Later layers win: the environment's, then the agent's, then the request's own.
+
+    What an MCP server is given as a key or a token is a secret, whoever forgot to say so.
+    """
+    directories = [layer.working_dir for layer in layers if layer.working_dir]
+    named = [name for layer in layers for name in layer.secrets]
+    used = sorted({name for server in servers for name in mcp.secret_variables(server)})
     return Workspace(
         working_dir=directories[-1] if directories else None,
-        env_vars={name: value for layer in present for name, value in layer.env_vars.items()},
-        secrets=tuple(name for layer in present for name in layer.secrets),
+        env_vars={name: value for layer in layers for name, value in layer.env_vars.items()},
+        secrets=tuple(dict.fromkeys((*named, *used))),
     )
