@@ -69,10 +69,11 @@ class ToolListing(Wire):
 
 
 class ServerFault(Wire):
-    """Why a server is of no use to a run, in words for people."""
+    """Why a server is of no use to a run, in words for people. `passing`: it may be there in a moment."""
 
     server: str
     reason: str
+    passing: bool = False
 
 
 class ToolsListed(Wire):

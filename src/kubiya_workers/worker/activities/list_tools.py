@@ -2,11 +2,12 @@
 
 from temporalio import activity
 
+from kubiya_workers.agent.mcp import verdict
 from kubiya_workers.contracts.activities import LIST_TOOLS, ToolListing, ToolsListed
+from kubiya_workers.contracts.errors import Unavailable
 
 from ..metrics import StepKind
 from ..tools.mcp import Servers
-from ..workspaces import redactor_of
 from .steps import Steps
 
 
@@ -17,10 +18,18 @@ class ListTools:
 
     @activity.defn(name=LIST_TOOLS)
     async def run(self, listing: ToolListing) -> ToolsListed:
-        """Temporal's history keeps the result, so nothing secret is in it, whatever a server says."""
         steps = self._steps
         names = ", ".join(server.name for server in listing.servers)
         async with steps.edge(listing.execution_id, StepKind.LIST_TOOLS, names):
             workspace = await steps.workspaces.of(listing.execution_id)
             listed = await self._servers.listed(listing, workspace)
-            return ToolsListed.model_validate(redactor_of(workspace).body(listed.model_dump(mode="json")))
+            error, _ = verdict(listing.servers, listed)
+            if error is not None and all(fault.passing for fault in listed.faults) and _is_tried_again():
+                raise Unavailable(error)
+            return listed
+
+
+def _is_tried_again() -> bool:
+    """Whether a failure of this attempt leads to another one."""
+    info = activity.info()
+    return info.retry_policy is not None and info.attempt < info.retry_policy.maximum_attempts

@@ -173,7 +173,7 @@ async def test_what_is_wrong_with_a_server_is_told_with_its_last_words(worker: W
     listed = await worker.listed(**wrong)
     reasons = {fault.server: fault.reason for fault in listed.faults}
     assert set(reasons) == set(wrong) and not listed.tools
-    assert f"exit status 1; its last words: no database for {TOKEN}" in reasons["fails"]  # redacted by the activity
+    assert "exit status 1; its last words: no database for [redacted]" in reasons["fails"]
     assert "within 2 s" in reasons["hangs"] and "waiting for the world" in reasons["hangs"]
     assert "not today" in reasons["refuses"]
     assert "no message of the protocol: 'hello'" in reasons["echo"]
@@ -181,6 +181,7 @@ async def test_what_is_wrong_with_a_server_is_told_with_its_last_words(worker: W
     assert "NOWHERE" in reasons["unset"]
     assert "args.0 refers to the secret TOKEN" in reasons["argument"]
     assert "could not be reached" in reasons["unreachable"]
+    assert {fault.server for fault in listed.faults if fault.passing} == {"unreachable"}
     assert "may not be reached" in reasons["private"]
     assert not running(tmp_path)
 
@@ -213,6 +214,28 @@ async def test_servers_end_with_their_run(worker: Worker, tmp_path: Path) -> Non
     await until(lambda: len(running(tmp_path)) == 1)
     minding.cancel()
     assert running(tmp_path) != ended
+
+
+async def test_a_server_that_nobody_calls_is_ended_and_started_again(guard: Guard, tmp_path: Path) -> None:
+    servers = Servers(guard, base=BASE, idle_s=0.1)
+    toolbox = Toolbox(guard, base=BASE, servers=servers)
+    worker = Worker(servers, toolbox, Workspace(working_dir=str(tmp_path)))
+    listed = await worker.listed(it=plain())
+
+    async def is_over(run: ExecutionId) -> bool:
+        return False
+
+    minding = asyncio.create_task(servers.mind(is_over))
+    await until(lambda: not running(tmp_path))
+    minding.cancel()
+    assert (await worker.call(tool(listed, "echo"), {"text": "x"})).status is ToolStatus.SUCCESS
+    await servers.close()
+
+
+def test_a_worker_without_servers_does_not_import_the_sdk() -> None:
+    program = "import sys, kubiya_workers.worker.process; print({'mcp', 'mcp_types', 'httpx2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from .answers import outcome_of
 from .endpoint import EndpointLink
 from .offers import MOST_TOOLS, Offer, clean
 from .program import ProgramLink
-from .target import Lost, Program, Said, Target, ToolCall
+from .target import Away, Lost, Program, Said, Target, ToolCall
 
 # Their lines quote what servers say, which nobody has redacted; what matters of it is in our own errors.
 for _name in ("mcp", "client", "httpx2", "httpcore2"):
@@ -31,6 +31,7 @@ IDEMPOTENCY_KEY = "kubiya/idempotency-key"
 _LISTED = 4 * MOST_TOOLS
 """Tools of one server that are looked at, the allow-list applied later."""
 _PAGES = 64
+_CLOSE_S = 8.0
 _LONGEST_REASON = 500
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
     types.CallToolResult | types.InputRequiredResult
@@ -38,9 +39,12 @@ _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAda
 
 
 class Link(Transport, Protocol):
-    """A transport that knows when it has ended, and can say what went wrong with it."""
+    """A transport that knows when it has ended, and can say what went wrong with it; `is_away`: that it may pass."""
 
     ended: asyncio.Event
+
+    @property
+    def is_away(self) -> bool: ...
 
     def problem(self) -> Awaitable[str]: ...
 
@@ -84,7 +88,7 @@ class Connection:
             awaited.cancel()
             if not ready.is_set():
                 await self.close()
-        raise ToolFault(reason)
+        raise Away(reason) if self._link.is_away else ToolFault(reason)
 
     async def call(self, asked: ToolCall) -> Outcome:
         """One call. When it is cancelled, the server is told so.
@@ -108,8 +112,12 @@ class Connection:
     async def close(self) -> None:
         """End the connection, and the server if it is a program; returns when that is done."""
         self._closing.set()
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is None:
+            return
+        _, pending = await asyncio.wait({self._task}, timeout=_CLOSE_S)
+        for task in pending:
+            task.cancel()  # a server that is called need not answer that we leave
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def _live(self, ready: asyncio.Event) -> None:
         info = types.Implementation(name="kubiya", version=__version__)

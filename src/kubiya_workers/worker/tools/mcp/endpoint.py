@@ -63,6 +63,10 @@ class EndpointLink:
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, trace)
 
+    @property
+    def is_away(self) -> bool:
+        return self._watched is not None and self._watched.is_away
+
     async def problem(self) -> str:
         """What went wrong with the last request, if anything did."""
         return "" if self._watched is None else self._watched.problem
@@ -76,20 +80,22 @@ class _Watched(httpx2.AsyncBaseTransport):
         self._reach = Reach((), (), endpoint.allow_private, endpoint.allow_link_local)
         self._direct = direct
         self.problem = ""
+        self.is_away = False
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = await self._send(request)
         except ToolFault as fault:
-            self.problem = str(fault)
+            self.problem, self.is_away = str(fault), False
             raise httpx2.ConnectError(self.problem, request=request) from None
         except httpx2.HTTPError as error:
             refused = distrust(error)
             reason = refused.reason if refused else str(error) or type(error).__name__
-            self.problem = f"{request.url.host} could not be reached: {reason}"
+            self.problem, self.is_away = f"{request.url.host} could not be reached: {reason}", refused is None
             raise
         # A server need not serve every method; whatever else it refuses is what went wrong.
         failed = response.status_code >= 400 and response.status_code != 405
+        self.is_away = response.status_code >= 500
         self.problem = f"HTTP {response.status_code} {response.reason_phrase}".rstrip() if failed else ""
         if "text/event-stream" in response.headers.get("content-type", ""):
             return response
@@ -105,16 +111,24 @@ class _Watched(httpx2.AsyncBaseTransport):
                 self._reach.check_address(request.url.host, request.url.host)
             return await self._inner.handle_async_request(request)
         addresses = await addresses_of(request.url.host, request.url.port, request.url.scheme, self._reach)
-        name = request.url.raw_host.decode("ascii")
         for address in addresses:
-            request.extensions = {**request.extensions, "sni_hostname": name}
-            request.url = request.url.copy_with(host=address)
             try:
-                return await self._inner.handle_async_request(request)
+                return await self._inner.handle_async_request(_to(address, request))
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if address == addresses[-1]:
                     raise
         raise AssertionError("a host has an address")
+
+
+def _to(address: str, request: httpx2.Request) -> httpx2.Request:
+    """The same request, to that very address; the one that was asked for keeps its name, for redirects."""
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")},
+    )
 
 
 class _Bounded(httpx2.AsyncByteStream):

@@ -42,6 +42,7 @@ class ProgramLink:
         self._nonsense: str | None = None
         self._broken: str | None = None
         self.ended = asyncio.Event()
+        self.is_away = False
         self._process: Process | None = None
         self._start = ""
         self._was_asked_to_end = False

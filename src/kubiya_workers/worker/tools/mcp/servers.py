@@ -22,7 +22,7 @@ from ..call import Call, Outcome, ToolFault
 from ..environment import directory_of
 from ..output import LiveOutput
 from . import offers
-from .target import Lost, Said, Target, ToolCall, target_of
+from .target import Away, Lost, Said, Target, ToolCall, target_of
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -70,7 +70,8 @@ class Servers:
         self._freed = asyncio.Event()
 
     async def listed(self, listing: ToolListing, workspace: Workspace) -> ToolsListed:
-        """What the servers of a run offer, all asked at once. What is wrong with one is a fault, not an exception."""
+        """What the servers of a run offer, all asked at once. What is wrong with one is a fault, not an exception; and
+        nothing secret is in it, whatever a server says, for Temporal's history keeps it."""
         asked = [self._offered(listing.execution_id, server, workspace) for server in listing.servers]
         answers = await asyncio.gather(*asked)
         faults = [answer for answer in answers if isinstance(answer, ServerFault)]
@@ -80,7 +81,8 @@ class Servers:
         except offers.Unusable as error:
             faults += [ServerFault(server=one.server, reason=str(error)) for one in found]
             specs, notes = [], []
-        return ToolsListed(tools=tuple(specs), faults=tuple(faults), notes=tuple(notes))
+        listed = ToolsListed(tools=tuple(specs), faults=tuple(faults), notes=tuple(notes))
+        return ToolsListed.model_validate(redactor_of(workspace).body(listed.model_dump(mode="json")))
 
     async def _offered(
         self, execution_id: ExecutionId, server: McpServer, workspace: Workspace
@@ -93,7 +95,7 @@ class Servers:
             ) as connection:
                 return offers.Offered(server.name, limits, connection.offers)
         except (ToolFault, Invalid) as fault:
-            return ServerFault(server=server.name, reason=str(fault))
+            return ServerFault(server=server.name, reason=str(fault), passing=isinstance(fault, Away))
 
     async def call(self, call: Call, request: ToolRequest, workspace: Workspace) -> Outcome:
         """One call of a server's tool; the server is started again when this worker has it no more.

@@ -39,6 +39,10 @@ Said = Callable[[str], None]
 """Gets each line that a program prints beside the protocol."""
 
 
+class Away(ToolFault):
+    """A server that is called and does not answer now, as one that is started anew does for a while."""
+
+
 class Lost(Exception):
     """The connection ended while a call was on its way: whether the call took effect is not known."""
 
