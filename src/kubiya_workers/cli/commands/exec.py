@@ -215,12 +215,12 @@ def _queue(queue: str | None, name: str | None, *, local: bool) -> str | None:
 def _environment(
     directory: Path | None, words: tuple[str, ...], secrets: tuple[str, ...], servers: str | None
 ) -> ExecutionEnvironment:
-    return ExecutionEnvironment(
+    environment = ExecutionEnvironment(
         working_dir=None if directory is None else str(directory),
         env_vars=given_variables(words, secrets),
         secrets=secrets,
-        mcp_servers=mcp_servers(servers),
     )
+    return environment if servers is None else environment.model_copy(update={"mcp_servers": mcp_servers(servers)})
 
 
 def _ask_first(*, yes: bool, non_interactive: bool) -> bool:

@@ -24,6 +24,7 @@ _KEYS = st.sampled_from(
 _LEAVES = (
     st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(("object", "#", "#/$defs/x"))
 )
+_TEXT = st.text(max_size=20) | st.text("ab_. ", max_size=90)
 _SCHEMAS = st.recursive(
     _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=4), max_leaves=20
 )
@@ -33,7 +34,7 @@ def offered(*names: str, server: str = "it", **config: Any) -> Offered:
     return Offered(server, McpLimits(command="x", **config), [Offer(name, "does it", EMPTY) for name in names])
 
 
-@given(st.lists(st.tuples(st.text(min_size=1, max_size=80), st.text(max_size=300)), max_size=12, unique=True))
+@given(st.lists(st.tuples(_TEXT, _TEXT), max_size=8, unique=True))
 def test_names_are_fit_for_every_api_and_differ_and_stay(pairs: list[tuple[str, str]]) -> None:
     first, again = Names(["shell"]), Names(["shell"])
     made = [first.of(*pair) for pair in pairs]

@@ -21,6 +21,7 @@ from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.mcp import McpServer
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolSpec, ToolStatus, Workspace
 from kubiya_workers.launchers.guard import Guard
+from kubiya_workers.settings.proxies import Proxies
 from kubiya_workers.worker.tools import Toolbox
 from kubiya_workers.worker.tools.mcp import Servers
 
@@ -230,6 +231,24 @@ async def test_a_server_that_nobody_calls_is_ended_and_started_again(guard: Guar
     minding.cancel()
     assert (await worker.call(tool(listed, "echo"), {"text": "x"})).status is ToolStatus.SUCCESS
     await servers.close()
+
+
+async def test_a_proxy_of_the_workers_environment_is_used(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+    proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with proxy:
+        proxies = Proxies(http=f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        servers = Servers(None, base=BASE, proxies=proxies)
+        worker = Worker(servers, Toolbox(base=BASE, servers=servers), Workspace(working_dir=str(tmp_path)))
+        listed = await worker.listed(it={"url": "http://mcp.test/mcp", "allow_private": False})
+    assert asked[0] == b"POST http://mcp.test/mcp HTTP/1.1\r\n"
+    assert "HTTP 503 Busy" in listed.faults[0].reason and listed.faults[0].passing
 
 
 def test_a_worker_without_servers_does_not_import_the_sdk() -> None:

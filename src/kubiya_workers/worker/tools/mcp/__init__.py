@@ -10,8 +10,8 @@ What a server says is untrusted: bounded, without control characters, and its hi
 believed where its configuration says so. We declare no capability: no sampling, elicitation or roots. Changes of its
 list within a run are ignored, so that every step and every replay sees the same tools.
 
-`program`, `endpoint`, `connection` and `answers` import the SDK, a third of a worker's memory: `servers` imports them
-once a server is needed.
+`program`, `endpoint`, `connection` and `answers` import the SDK, which costs a third of a worker's memory: `servers`
+imports them once a server is needed.
 """
 
 from .servers import Servers

@@ -222,7 +222,7 @@ class Servers:
 
 
 def _sdk() -> Callable[[Target, Guard | None, Proxies, Said], "Connection"]:
-    """Imported here, since it costs 40 MB and most of a second."""
+    """Imported here, since it costs 30 MB and most of a second."""
     from .connection import connect
 
     return connect
