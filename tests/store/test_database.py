@@ -20,11 +20,32 @@ from kubiya_workers.control_plane.store.dialects import json_text
 from kubiya_workers.control_plane.store.tables import METADATA, keys
 
 
-async def test_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
+def described(connection: sa.Connection) -> dict[str, object]:
+    """All that the database itself knows of its tables."""
+    tables = sa.inspect(connection)
+    return {
+        name: (
+            {column["name"]: f"{column}" for column in tables.get_columns(name)},
+            tables.get_pk_constraint(name),
+            sorted(map(str, tables.get_foreign_keys(name))),
+            sorted(map(str, tables.get_indexes(name))),
+            sorted(map(str, tables.get_unique_constraints(name))),
+            sorted(map(str, tables.get_check_constraints(name))),
+        )
+        for name in tables.get_table_names()
+    }
+
+
+async def test_a_new_database_is_as_one_that_took_every_step(database: Database) -> None:
     def differences(connection: sa.Connection) -> list[object]:
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA)
 
-    async with database.reading() as connection:
+    async with database.writing() as connection:
+        made = await connection.run_sync(described)
+        await connection.run_sync(METADATA.drop_all)
+        await connection.execute(sa.text("DROP TABLE alembic_version"))
+        await connection.run_sync(migrations.take_steps)
+        assert await connection.run_sync(described) == made
         assert await connection.run_sync(differences) == []
 
 
@@ -81,6 +102,26 @@ async def test_a_cancelled_writer_leaves_the_way_free(database: Database) -> Non
     writer.cancel()
     await asyncio.gather(writer, return_exceptions=True)
     async with asyncio.timeout(5), database.writing() as connection:
+        await connection.execute(_insert_key("b"))
+    assert await _count(database) == 1
+
+
+async def test_a_writer_cancelled_within_a_statement_leaves_nothing(database: Database) -> None:
+    long = "SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 500000) {})"
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing() as connection:
+            await connection.execute(_insert_key("a"))
+            inside.set()
+            await connection.execute(sa.text(long.format("SELECT i FROM n") + " AS counted"))
+
+    writer = asyncio.create_task(write())
+    await inside.wait()
+    await asyncio.sleep(0)
+    writer.cancel()
+    await asyncio.gather(writer, return_exceptions=True)
+    async with asyncio.timeout(30), database.writing() as connection:
         await connection.execute(_insert_key("b"))
     assert await _count(database) == 1
 

@@ -155,13 +155,15 @@ async def test_also_runs_in_the_same_transaction(log: EventLog, database: Databa
     async def insert(connection) -> None:  # type: ignore[no-untyped-def]
         await connection.execute(tables.executions.insert().values(**row(execution_id)))
 
-    await log.append(execution_id, (StatusChanged(status=Status.PENDING),), also=insert)
+    await log.append(execution_id, (StatusChanged(status=Status.PENDING),), also=insert, is_new=True)
     assert await types(log, execution_id) == ["status"]
 
     async def refuse(connection) -> None:  # type: ignore[no-untyped-def]
         await connection.execute(tables.executions.update().values(status="broken"))
         raise Conflict("no")
 
+    with pytest.raises(Conflict):  # alone in its transaction
+        await log.append(execution_id, (started(),), also=refuse)
     others = [await new_execution(database) for _ in range(5)]
     results = await asyncio.gather(
         *(log.append(other, (started(),)) for other in others[:2]),

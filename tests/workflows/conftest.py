@@ -38,7 +38,8 @@ from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
 from kubiya_workers.contracts.messages import AssistantMessage, ToolCall
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolStatus
 from kubiya_workers.contracts.workers import Registered
-from kubiya_workers.worker.runtime import SANDBOX
+
+from .sandbox import SANDBOX
 
 
 def free_port() -> int:

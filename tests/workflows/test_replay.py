@@ -7,9 +7,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from kubiya_workers.worker.runtime import SANDBOX
 from kubiya_workers.workflows.execution import ExecutionWorkflow
 
+from .sandbox import SANDBOX
 from .shapes import SHAPES
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))

@@ -9,6 +9,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from starlette.types import ASGIApp
 
@@ -23,6 +24,7 @@ from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
 from kubiya_workers.control_plane.reconcile import Reconciler
+from kubiya_workers.control_plane.retention import Retention
 from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.services import keys, seeds
@@ -72,24 +74,21 @@ async def control_plane(
         first = await keys.ensure_admin(database, settings.paths, settings.accepted_key)
         await seeds.seed(database)
         gateway = Gateway(settings.gateway, upstreams_of(settings.gateway, models))
-        stack.push_async_callback(gateway.close)
-        await gateway.start()
+        await _kept(stack, gateway)
         metrics = Metrics(settings.paths.server)
         log = EventLog(database, counts=metrics)
-        stack.push_async_callback(log.close)
-        await log.start()
+        await _kept(stack, log)
         objects = ObjectStore(settings.paths.objects)
         reached = await _reached(settings.temporal, temporal)
         engine = await TemporalEngine.connect(reached, objects, watched=temporal.check)
         executions = Executions(database, log, engine, metrics)
         auth = Auth(database)
-        stack.push_async_callback(auth.uses.close)
-        await auth.uses.start()
+        await _kept(stack, auth.uses)
         recall = functools.partial(recall_default, database, gateway.catalogue)
         await recall()
         reconciler = Reconciler(database, executions, engine, auth, also=recall)
-        stack.push_async_callback(reconciler.close)
-        await reconciler.start()
+        await _kept(stack, reconciler)
+        await _kept(stack, Retention(database, objects, settings.keep_executions))
         if settings.traces.on:
             executions.on_end.append(await _traced(stack, settings, database, log))
         plane = ControlPlane(
@@ -104,7 +103,7 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        routers = (execution_routes.router(executions), streams.router(executions.record))
+        routers = (streams.router(executions.record), execution_routes.router(executions))
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url, tls_url = _addresses(settings.host, entrance)
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
@@ -113,11 +112,21 @@ async def control_plane(
         if settings.on_demand.is_on:
             # After HTTP, and so ended before it: workers that go hand back what they have.
             on_demand = _on_demand(settings, guard, database, executions, auth, url)
-            stack.push_async_callback(on_demand.close)
             executions.on_demand = on_demand.wake
             executions.on_end.append(on_demand.told_of_an_end)
-            await on_demand.start()
+            await _kept(stack, on_demand)
         yield Running(url, tls_url, reached.host or "", first.created)
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+async def _kept(stack: AsyncExitStack, part: _Part) -> None:
+    """Start it, and close it with the rest: also when its start fails half-way."""
+    stack.push_async_callback(part.close)
+    await part.start()
 
 
 def _doors(entrance: Entrance) -> list[Door]:

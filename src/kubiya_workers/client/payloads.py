@@ -6,6 +6,8 @@ over `INLINE_LIMIT` goes to the control plane's object store; Temporal's history
 
 import dataclasses
 import hashlib
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -31,6 +33,8 @@ BODY_LIMIT: Final = 64 * 1024 * 1024
 """Bytes; a larger body is refused."""
 CACHE_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of bodies that a process keeps, so that a replayed history does not fetch them again."""
+STORED_FOR_S: Final = 3600.0
+"""How long a body that was stored is taken to be there: bodies that no run needs any more are removed after days."""
 TOO_LARGE: Final = "TooLarge"
 """The type of the failure that a body over BODY_LIMIT causes."""
 
@@ -127,12 +131,11 @@ class _ByDigest(StorageDriver):
 
     async def _store(self, body: bytes) -> StorageDriverClaim:
         digest = _digest(body)
-        # What was put or fetched once is in the store for good: bodies are never changed, and kept with their run.
-        if digest not in self._recent:
+        if not self._recent.is_stored(digest):
             stored = await self._objects.put(body)
             if stored != digest:
                 raise Unavailable("the object store holds something else than what was put")
-            self._recent.keep(digest, body)
+            self._recent.keep(digest, body, stored=True)
         return StorageDriverClaim(claim_data={_CLAIM: digest})
 
     async def _fetch(self, digest: str) -> bytes:
@@ -152,9 +155,11 @@ class _Recent:
     limit: int
     size: int = 0
     bodies: OrderedDict[str, bytes] = dataclasses.field(default_factory=OrderedDict[str, bytes])
+    stored_at: dict[str, float] = dataclasses.field(default_factory=dict[str, float])
 
-    def __contains__(self, digest: str) -> bool:
-        return digest in self.bodies
+    def is_stored(self, digest: str) -> bool:
+        """Whether it was stored so lately that the store has it for any run that begins now."""
+        return time.monotonic() - self.stored_at.get(digest, -math.inf) < STORED_FOR_S
 
     def get(self, digest: str) -> bytes | None:
         body = self.bodies.get(digest)
@@ -162,13 +167,19 @@ class _Recent:
             self.bodies.move_to_end(digest)
         return body
 
-    def keep(self, digest: str, body: bytes) -> None:
-        if digest in self.bodies or len(body) > self.limit:
+    def keep(self, digest: str, body: bytes, *, stored: bool = False) -> None:
+        if len(body) > self.limit:
+            return
+        if stored:
+            self.stored_at[digest] = time.monotonic()
+        if digest in self.bodies:
             return
         self.bodies[digest] = body
         self.size += len(body)
         while self.size > self.limit:
-            self.size -= len(self.bodies.popitem(last=False)[1])
+            dropped, old = self.bodies.popitem(last=False)
+            self.stored_at.pop(dropped, None)
+            self.size -= len(old)
 
 
 def _digest(body: bytes) -> str:

@@ -94,3 +94,7 @@ class Workspace(Wire):
     working_dir: str | None = None
     env_vars: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
+
+    def secret_values(self) -> dict[str, str]:
+        """Those of the variables that are secrets, by name."""
+        return {name: self.env_vars[name] for name in self.secrets if name in self.env_vars}

@@ -5,6 +5,7 @@
     events/                               the one log of each execution, and its live readers
     reconcile.py                          Temporal has the last word on what still runs
     on_demand/                            workers that are started for executions that have none
+    retention.py                          what nobody needs any more is removed
     passage.py                            the way to Temporal for workers that cannot reach it
 
 `app.build` makes the ASGI application of a `deps.ControlPlane`, which holds the parts; `auth` knows callers by their

@@ -46,12 +46,13 @@ def build(
     )
     app.state.plane = plane
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    for router in (*(module.router for module in _RESOURCES), *routers):
-        app.include_router(router, prefix=API)
+    # The framework tries one route after the other: model calls, streams and runs first, of which there are thousands.
     for path, mounted in (mounts or {}).items():
         app.mount(path, mounted)
+    for router in (*routers, *(module.router for module in _RESOURCES)):
+        app.include_router(router, prefix=API)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
 
     # Our own route for it: the framework's would answer without a key.
     @app.get(f"{API}/openapi.json", include_in_schema=False)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from kubiya_workers.launchers.spec import ConfiguredModels
+from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings.server import GatewaySettings
 from kubiya_workers.settings.source import Source
 
@@ -38,6 +40,12 @@ class Upstream:
     catch_all: bool = False
     expected: bool = True
     models: Mapping[str, Named] = field(default_factory=dict[str, Named])
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Takes what lets callers in out of its words: servers quote the key that they refuse."""
+        password = urlsplit(self.base_url).password
+        return Redactor(text for text in (self.api_key, password, unquote(password or "")) if text)
 
     def model_of(self, name: str) -> str | None:
         """What it calls the model that people ask for by `name`; None when no pattern or name of its own fits."""

@@ -13,6 +13,7 @@ from starlette.types import Send
 
 from kubiya_workers.client.trust import distrust, verify
 from kubiya_workers.contracts.models import LITELLM_RETRY_AFTER
+from kubiya_workers.observability.redaction import ErrorRedactor
 
 from .config import Upstream
 from .exchange import RawHeaders, problem, send_json, send_start, send_whole
@@ -85,11 +86,11 @@ def _request(http: httpx.AsyncClient, call: Call) -> httpx.Request:
 
 async def _pass_stream(send: Send, response: httpx.Response, upstream: Upstream) -> Outcome:
     await send_start(send, response.status_code, [*_STREAM_HEADERS, *_kept(response)])
-    tail, result = StreamTail(), Result.COMPLETED
+    tail, errors, result = StreamTail(), ErrorRedactor(upstream.redactor), Result.COMPLETED
     try:
         async for data in response.aiter_raw():
             tail.feed(data)
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": errors.feed(data), "more_body": True})
     except httpx.HTTPError as error:
         status, message, result = _explained(upstream, error)
         last = b"data: " + to_json(problem(status, message, "upstream_broke_off")) + b"\n\n"
@@ -97,7 +98,7 @@ async def _pass_stream(send: Send, response: httpx.Response, upstream: Upstream)
     else:
         if tail.tells_of_error():
             result = Result.FAILED
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": errors.close()})
     return Outcome(result, tail.usage())
 
 
@@ -122,7 +123,7 @@ async def _send_error(send: Send, response: httpx.Response, upstream: Upstream) 
         status, words = 502, f"it redirects to {response.headers.get('location', 'elsewhere')}: check its base URL"
     else:
         words = _words(body) or f"HTTP {status}"
-    message = f"the upstream '{upstream.name}' refused the call: {_redacted(words, upstream)}"
+    message = f"the upstream '{upstream.name}' refused the call: {upstream.redactor.text(words)}"
     await send_json(send, problem(status, message, "upstream_refused"), status, _kept(response))
     return Outcome(Result.of_status(response.status_code))
 
@@ -135,7 +136,7 @@ async def _send_failure(send: Send, upstream: Upstream, error: Exception) -> Out
 
 def _explained(upstream: Upstream, error: Exception) -> tuple[int, str, Result]:
     """The status, the words and the kind of a call that got no answer, or only a part of one."""
-    what = f"the upstream '{upstream.name}' at {upstream.base_url}"
+    what = upstream.redactor.text(f"the upstream '{upstream.name}' at {upstream.base_url}")
     match error:
         case httpx.ConnectTimeout():
             return 504, f"{what} does not accept connections (waited {_CONNECT_S:g} s)", Result.TIMEOUT
@@ -144,10 +145,10 @@ def _explained(upstream: Upstream, error: Exception) -> tuple[int, str, Result]:
         case httpx.ConnectError() if (distrusted := distrust(error)) is not None:
             return 502, f"{what} cannot be reached: {distrusted.reason}. {distrusted.fix}", Result.UNREACHABLE
         case httpx.ConnectError() | httpx.InvalidURL() | httpx.UnsupportedProtocol():
-            return 502, _redacted(f"{what} cannot be reached: {error}", upstream), Result.UNREACHABLE
+            return 502, upstream.redactor.text(f"{what} cannot be reached: {error}"), Result.UNREACHABLE
         case _:
             words = f"{what} broke off its answer: {error or type(error).__name__}"
-            return 502, _redacted(words, upstream), Result.BROKE_OFF
+            return 502, upstream.redactor.text(words), Result.BROKE_OFF
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
@@ -174,10 +175,6 @@ def _words(body: bytes) -> str:
         fields = cast(dict[str, Any], found)
         found = fields.get("error") or fields.get("message") or fields.get("detail") or ""
     return " ".join(str(found).split())[:_WORDS]
-
-
-def _redacted(text: str, upstream: Upstream) -> str:
-    return text.replace(upstream.api_key, "***") if upstream.api_key else text
 
 
 def _kept(response: httpx.Response) -> RawHeaders:

@@ -3,6 +3,7 @@
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from . import variables as v
@@ -183,6 +184,8 @@ class ServerSettings:
     traces: TraceSettings = field(default_factory=TraceSettings)
     web: ConsoleSettings = field(default_factory=ConsoleSettings)
     on_demand: OnDemandSettings = field(default_factory=OnDemandSettings)
+    keep_executions: timedelta | None = None
+    """How long, once they are over; None is for ever."""
     log_level: str = "INFO"
     log_format: str = "text"
 
@@ -213,6 +216,7 @@ class ServerSettings:
             accepted_key=source.get(v.API_KEY) or None,
             tls=TlsFiles.of(source, tls_cert, tls_key),
             traces=TraceSettings.of(source),
+            keep_executions=timedelta(seconds=kept) if (kept := source.get(v.KEEP_EXECUTIONS)) else None,
             web=ConsoleSettings.of(source),
             log_level="DEBUG" if source.get(v.KUBIYA_DEBUG) else source.get(v.LOG_LEVEL),
             log_format=source.get(v.LOG_FORMAT),

@@ -165,6 +165,13 @@ DATABASE_URL = Variable(
     secret=True,
     shown_default="SQLite in ~/.kubiya/server/",
 )
+KEEP_EXECUTIONS = Variable(
+    "KUBIYA_KEEP_EXECUTIONS",
+    "How long executions are kept once they are over (90d).",
+    0,
+    duration(3600, 3650 * 86_400),
+    shown_default="for ever",
+)
 TEMPORAL_HOST = Variable(
     "TEMPORAL_HOST", "host:port of your Temporal; unset means an embedded one.", "", text, shown_default="embedded"
 )
@@ -283,6 +290,7 @@ ALL: tuple[AnyVariable, ...] = (
     SKIP_MODEL_VALIDATION,
     SERVER_HOST,
     SERVER_PORT,
+    KEEP_EXECUTIONS,
     TLS_CERT,
     TLS_KEY,
     PUBLIC_URL,

@@ -9,7 +9,7 @@ HTTP/1.1 server of its own (`scripted_http`): no model, no cost, no randomness, 
 """
 
 from .scripted_model import Recorded, ScriptedModel
-from .scripted_replies import Break, Call, Reply, closes, error, garbles, stalls, tool
+from .scripted_replies import Break, Call, Reply, closes, error, garbles, reports, stalls, tool
 
 __all__ = [
     "Break",
@@ -20,6 +20,7 @@ __all__ = [
     "closes",
     "error",
     "garbles",
+    "reports",
     "stalls",
     "tool",
 ]

@@ -166,8 +166,11 @@ def _broken(reply: Reply, events: Iterator[bytes]) -> Iterator[bytes]:
     )
     for index, event in enumerate(events):
         if reply.breaks is not None and index == reply.breaks.after:
-            if reply.breaks.kind != "garbage":
+            if reply.breaks.kind in ("stall", "close"):
                 return
+            if reply.breaks.kind == "error":
+                yield _http_chunk(b"data: " + to_json({"error": {"message": reply.breaks.message}}) + b"\n\n")
+                break
             yield _http_chunk(b"data: {not json\n\n")
         yield _http_chunk(event)
     yield b"0\r\n\r\n"

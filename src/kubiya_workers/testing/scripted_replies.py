@@ -32,10 +32,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Break:
-    """How an answer goes wrong after some pieces of it: it stalls, the connection closes, or it is not JSON."""
+    """How an answer goes wrong after some pieces of it: it stalls, the connection closes, it is not JSON, or it ends
+    with an error that says `message`."""
 
-    kind: Literal["stall", "close", "garbage"]
+    kind: Literal["stall", "close", "garbage", "error"]
     after: int = 1
+    message: str = "scripted failure"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def closes(text: str, after: int = 1) -> Reply:
 def garbles(text: str, after: int = 1) -> Reply:
     """An event that is not JSON comes after some words."""
     return Reply(text, breaks=Break("garbage", after))
+
+
+def reports(text: str, message: str, after: int = 1) -> Reply:
+    """The stream ends with an error after some words."""
+    return Reply(text, breaks=Break("error", after, message))
 
 
 def words(text: str) -> list[str]:

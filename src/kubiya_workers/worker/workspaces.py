@@ -39,4 +39,4 @@ class Workspaces:
 
 def redactor_of(workspace: Workspace) -> Redactor:
     """Takes the values of the workspace's secrets out of whatever is said."""
-    return Redactor(workspace.env_vars[name] for name in workspace.secrets if name in workspace.env_vars)
+    return Redactor(workspace.secret_values().values())

@@ -12,7 +12,7 @@ from tests.unit.gateway.serving import KEY, Records, serving, settings
 
 from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.gateway.usage import StreamTail
-from kubiya_workers.testing import Reply, ScriptedModel, closes, error, stalls, tool
+from kubiya_workers.testing import Reply, ScriptedModel, closes, error, reports, stalls, tool
 
 MIB = 1024 * 1024
 AUTH = {"authorization": f"Bearer {KEY}"}
@@ -166,7 +166,16 @@ async def test_the_upstreams_key_is_never_shown() -> None:
     model = ScriptedModel("x", api_key="right")
     with model, serving(settings(model.url, api_key="sk-secret-wrong")) as url:
         answer = await _post(url, _chat())
-    assert answer.status_code == 401 and "***" in answer.text and "sk-secret-wrong" not in answer.text
+    assert answer.status_code == 401 and "[redacted]" in answer.text and "sk-secret-wrong" not in answer.text
+
+
+async def test_an_error_within_a_stream_does_not_quote_the_key() -> None:
+    key = "sk-secret-wrong"
+    model = ScriptedModel(reports("two words", f"no quota for {key}, {key[:6]}..."))
+    with model, serving(settings(model.url, api_key=key)) as url:
+        answer = await _post(url, _chat(stream=True))
+    assert answer.status_code == 200 and '"two "' in answer.text
+    assert "no quota for [redacted], sk-sec..." in answer.text and key not in answer.text
 
 
 async def test_an_error_that_is_not_json_is_told_in_its_own_words() -> None:

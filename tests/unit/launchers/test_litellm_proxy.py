@@ -38,6 +38,18 @@ async def app(scope, receive, send):
         await asyncio.sleep(2.0)
     if scope["path"] == "/die":
         os._exit(9)
+    if scope["path"] in ("/refused", "/broken"):
+        refused = scope["path"] == "/refused"
+        kind = b"application/json" if refused else b"text/event-stream"
+        key = os.environ["LITELLM_MASTER_KEY"]
+        parts = [b'data: {"ok": 1}\\n\\n', b'data: {"error": "', key[:9].encode(), key[9:].encode() + b'"}\\n\\n']
+        headers = [(b"content-type", kind), (b"content-length", str(sum(map(len, parts))).encode())]
+        start = {"status": 401, "headers": headers} if refused else {"status": 200, "headers": headers[:1]}
+        await send({"type": "http.response.start", **start})
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body"})
+        return
     body = json.dumps({"pid": os.getpid(), "environ": dict(os.environ)}).encode()
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -89,6 +101,15 @@ async def test_it_answers_with_a_key_of_its_own_and_leaves_nothing(
     assert not psutil.pid_exists(answer["pid"])
     log = (tmp_path / "litellm.log").read_text()
     assert "key is [redacted]" in log and key not in log
+
+
+@pytest.mark.parametrize(("path", "status"), [("/refused", 401), ("/broken", 200)])
+async def test_its_errors_quote_no_key(tmp_path: Path, path: str, status: int) -> None:
+    async with kept(tmp_path) as (made, client):
+        answer = await client.get(path)
+        assert answer.status_code == status
+        assert answer.text == 'data: {"ok": 1}\n\ndata: {"error": "[redacted]"}\n\n'
+        assert made.restarts == 0
 
 
 async def test_one_that_ends_is_started_again_at_the_same_address_and_calls_wait(tmp_path: Path) -> None:

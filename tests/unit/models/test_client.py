@@ -10,7 +10,7 @@ from kubiya_workers.contracts.activities import ModelCall
 from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.messages import AssistantMessage, SystemMessage, ToolCall, ToolMessage, UserMessage
 from kubiya_workers.contracts.tools import ToolSpec
-from kubiya_workers.testing import Reply, ScriptedModel, closes, error, garbles, stalls, tool
+from kubiya_workers.testing import Reply, ScriptedModel, closes, error, garbles, reports, stalls, tool
 from kubiya_workers.worker.models import ModelClient, UpstreamError
 
 SHELL = ToolSpec(name="shell", skill="shell", description="runs a command", parameters={"type": "object"})
@@ -87,6 +87,17 @@ async def test_failures_say_whether_another_attempt_can_help(
     found = failed.value
     assert (found.status, found.retryable, found.retry_after) == (status, retryable, retry_after)
     assert len(model.chats) == 1
+
+
+async def test_a_failure_does_not_quote_the_key() -> None:
+    script = {"whole": error(401, "Incorrect API key: tok-123456"), "streamed": reports("a b", "no quota: tok-123456")}
+    with ScriptedModel(script) as model:
+        async with ModelClient(model.url, "tok-123456") as client:
+            for prompt, words in (("whole", "key: [redacted]"), ("streamed", "quota: [redacted]")):
+                with pytest.raises(UpstreamError) as failure:
+                    await client.complete(call(prompt), ignore)
+                assert words in str(failure.value)
+                assert failure.value.__cause__ is None
 
 
 async def test_a_gateway_that_is_not_there_and_one_that_says_nothing() -> None:

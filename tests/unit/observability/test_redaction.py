@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubiya_workers.observability.redaction import REPLACEMENT, Redactor
+from kubiya_workers.observability.redaction import REPLACEMENT, ErrorRedactor, Redactor
 
 SECRET = 'p@ss/w"örd +1%'
 LETTERS = "ab/=é"
@@ -71,6 +71,28 @@ def test_any_split_of_a_text_with_secrets_is_the_same(secrets: list[str], data: 
     assert streamed(redactor, text, cuts) == whole
     assert streamed(redactor, text, list(range(len(text)))) == whole
     assert not any(secret in whole for secret in secrets)
+
+
+@given(st.lists(st.integers(0, 120), max_size=12))
+def test_the_errors_of_a_stream_hold_no_secret_wherever_it_is_cut(cuts: list[int]) -> None:
+    token, failure = (
+        b'data: {"content": "sk-1234567"}\n\n',
+        b'data: {"error": "bad key sk-1234567, c2stMTIzNDU2Nw=="}\n\n',
+    )
+    errors, begin, shown = ErrorRedactor(Redactor(["sk-1234567"])), 0, b""
+    for end in sorted(cuts):
+        shown += errors.feed((token + failure)[begin:end])
+        begin = end
+    shown += errors.feed((token + failure)[begin:]) + errors.close()
+    assert shown.startswith(b'data: {"content": "')
+    assert shown.endswith(b'"error": "bad key [redacted], [redacted]w=="}\n\n')
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_without_an_error_every_byte_of_a_stream_passes_at_once(data: bytes, cut: int) -> None:
+    errors = ErrorRedactor(Redactor(["sk-1234567"]))
+    assert errors.feed(data[:cut]) + errors.feed(data[cut:]) == data
+    assert errors.close() == b""
 
 
 @given(st.text(max_size=50))

@@ -7,7 +7,7 @@ import { get, post } from "../api";
 import type { Execution } from "../contracts";
 import { useNow } from "../context";
 import { useMay } from "../may";
-import { statusOf, usageOf, type Run } from "../stream/reducer";
+import { statusOf, type Run } from "../stream/reducer";
 import { useLoad } from "../use_load";
 import { count, money, span } from "../words";
 import { Badge } from "./basics";
@@ -43,7 +43,7 @@ export function RunLive({ id, run, isConnected, isPart = false }: Props) {
 function RunBar({ id, run, isConnected, isPart }: Required<Props>) {
   const now = useNow();
   const phase = statusOf(run);
-  const usage = usageOf(run);
+  const usage = run.used;
   const began = run.phases[0]?.at ?? now;
   const ended = run.done ? (run.phases.at(-1)?.at ?? now) : now;
   const done = run.done?.usage;

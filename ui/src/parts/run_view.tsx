@@ -21,7 +21,8 @@ export function RunView({ id, run, aside }: { id: string; run: Run; aside?: Reac
     count: items.length,
     getScrollElement: () => frame.current,
     estimateSize: (index) => (items[index]?.kind === "tool" ? 46 : 90),
-    getItemKey: (index) => keyOf(items[index]),
+    // Rows are known by their place, which no item ever leaves. A function of ours for their keys would be another one
+    // in each render, for which all rows are laid out anew.
     overscan: 8,
   });
   const height = rows.getTotalSize();
@@ -56,8 +57,7 @@ export function RunView({ id, run, aside }: { id: string; run: Run; aside?: Reac
   );
 }
 
-function keyOf(item: Item | undefined): string {
-  if (item === undefined) return "";
+function keyOf(item: Item): string {
   return item.kind === "model" || item.kind === "tool" ? `step-${item.step}` : `${item.kind}-${item.id}`;
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { fromWire, type StreamEvent } from "./events";
 import { EMPTY, extended } from "./part";
-import { NOTHING, answerOf, open, reduce, statusOf, usageOf, type Run } from "./reducer";
+import { NOTHING, answerOf, open, reduce, statusOf, type Run } from "./reducer";
 
 const AT = "2026-01-01T00:00:00Z";
 
@@ -79,7 +79,7 @@ describe("a run", () => {
       expect(returned.items).toEqual(whole.items);
       expect(returned.facts).toEqual(whole.facts);
     }
-    expect(usageOf(whole)).toEqual({ input: 3, output: 2, cost: 0.5, calls: 1 });
+    expect(whole.used).toEqual({ input: 3, output: 2, cost: 0.5, calls: 1 });
     expect(statusOf(whole)?.status).toBe("completed");
   });
 

@@ -11,6 +11,7 @@ import type {
   Usage,
 } from "../contracts";
 import { isDelta, type Delta, type Fact, type StreamEvent } from "./events";
+import { Growing } from "./growing";
 import { EMPTY, extended, whole, type Part } from "./part";
 
 interface Attempted {
@@ -58,6 +59,14 @@ export interface Note {
 
 export type Item = ModelStep | ToolStep | Said | Note;
 
+/** What was used so far, summed over the calls whose end is known. */
+export interface Used {
+  readonly input: number;
+  readonly output: number;
+  readonly cost: number | null;
+  readonly calls: number;
+}
+
 /** A status and when it began, in milliseconds since 1970. */
 export interface Phase {
   readonly status: Status;
@@ -68,9 +77,11 @@ export interface Phase {
 export interface Run {
   readonly items: readonly Item[];
   /** Where each step stands in `items`. */
-  readonly places: ReadonlyMap<number, number>;
-  readonly said: ReadonlySet<string>;
+  readonly places: Growing<number, number>;
+  /** The names of the facts that were heard. */
+  readonly said: Growing<string, true>;
   readonly facts: readonly Fact[];
+  readonly used: Used;
   readonly phases: readonly Phase[];
   readonly error: ErrorRaised | null;
   readonly done: Done | null;
@@ -79,9 +90,10 @@ export interface Run {
 
 export const NOTHING: Run = {
   items: [],
-  places: new Map(),
-  said: new Set(),
+  places: new Growing(),
+  said: new Growing(),
   facts: [],
+  used: { input: 0, output: 0, cost: null, calls: 0 },
   phases: [],
   error: null,
   done: null,
@@ -115,35 +127,22 @@ export function isOpen(step: ToolStep): boolean {
   return step.approval !== null && step.answer === null && step.result === null;
 }
 
-/** What was used so far, summed over the calls whose end is known. */
-export function usageOf(run: Run): { input: number; output: number; cost: number | null; calls: number } {
-  let [input, output, calls] = [0, 0, 0];
-  let cost: number | null = null;
-  for (const fact of run.facts) {
-    if (fact.type !== "usage") continue;
-    calls += 1;
-    input += fact.input_tokens;
-    output += fact.output_tokens;
-    if (fact.cost_usd !== null) cost = (cost ?? 0) + fact.cost_usd;
-  }
-  return { input, output, cost, calls };
-}
-
 class Draft {
   private readonly items: Item[];
-  private readonly places: Map<number, number>;
-  private readonly said: Set<string>;
+  private readonly places = new Map<number, number>();
+  private readonly said = new Map<string, true>();
   private readonly facts: Fact[];
+  private used: Used;
   private readonly phases: Phase[];
   private error: ErrorRaised | null;
   private done: Done | null;
   private caughtUp: boolean;
 
-  constructor(run: Run) {
+  constructor(private readonly before: Run) {
+    const run = before;
     this.items = [...run.items];
-    this.places = new Map(run.places);
-    this.said = new Set(run.said);
     this.facts = [...run.facts];
+    this.used = run.used;
     this.phases = [...run.phases];
     this.error = run.error;
     this.done = run.done;
@@ -151,8 +150,10 @@ class Draft {
   }
 
   run(): Run {
-    const { items, places, said, facts, phases, error, done, caughtUp } = this;
-    return { items, places, said, facts, phases, error, done, caughtUp };
+    const { items, facts, used, phases, error, done, caughtUp } = this;
+    const places = this.before.places.with(this.places);
+    const said = this.before.said.with(this.said);
+    return { items, places, said, facts, used, phases, error, done, caughtUp };
   }
 
   take(event: StreamEvent): void {
@@ -175,8 +176,8 @@ class Draft {
   /** A fact that was sent again after a reconnect changes nothing. */
   private isNew(fact: Fact): boolean {
     const key = nameOf(fact);
-    if (this.said.has(key)) return false;
-    this.said.add(key);
+    if (this.said.get(key) ?? this.before.said.get(key)) return false;
+    this.said.set(key, true);
     return true;
   }
 
@@ -230,10 +231,21 @@ class Draft {
         if (this.phases.at(-1)?.status !== fact.status) this.phases.push({ status: fact.status, reason: null, at });
         return;
       case "usage":
+        this.takeUsage(fact);
         return;
       default:
         fact satisfies never; // a type that this page does not know
     }
+  }
+
+  private takeUsage({ input_tokens, output_tokens, cost_usd }: Extract<Fact, { type: "usage" }>): void {
+    const { input, output, cost, calls } = this.used;
+    this.used = {
+      input: input + input_tokens,
+      output: output + output_tokens,
+      cost: cost_usd === null ? cost : (cost ?? 0) + cost_usd,
+      calls: calls + 1,
+    };
   }
 
   private takeMessage(fact: Extract<Fact, { type: "message" }>, at: number): void {
@@ -276,7 +288,7 @@ class Draft {
     kind: K,
     how: (step: Steps[K]) => Steps[K],
   ): void {
-    const place = this.places.get(number);
+    const place = this.places.get(number) ?? this.before.places.get(number);
     if (place === undefined) {
       this.places.set(number, this.items.length);
       this.items.push(how(BEGUN[kind](number, attempt, at)));

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +29,8 @@ class Append:
     execution_id: ExecutionId
     events: Sequence[Fact | Delta]
     also: Callable[[AsyncConnection], Awaitable[None]] | None
+    is_new: bool = False
+    """That `also` inserts the execution: there is nothing of it to be looked for."""
     answer: "asyncio.Future[Appended]" = field(default_factory=_future)
 
     def refuse(self, error: Exception) -> None:
@@ -44,6 +47,10 @@ class Journals(Protocol):
     async def in_line(self, connection: AsyncConnection, execution_id: ExecutionId, last_seq: int) -> Journal: ...
 
 
+class Undone(Exception):
+    """A transaction holds nothing that may stay."""
+
+
 class Batch:
     """Stages, then inserts. An append that is refused is answered at once and leaves nothing behind."""
 
@@ -54,22 +61,31 @@ class Batch:
         self.drafts: dict[ExecutionId, Draft] = {}
 
     async def stage(self, connection: AsyncConnection, appends: Sequence[Append], due: Iterable[ExecutionId]) -> None:
+        """Raises: Undone: the only append was refused, and answered: nothing of this transaction may stay."""
         due = set(due)
-        ids = due | {append.execution_id for append in appends}
-        self._newest = await store.last_seqs(connection, ids, lock=True)
+        if ids := due | {append.execution_id for append in appends if not append.is_new}:
+            self._newest = await store.last_seqs(connection, ids, lock=True)
+        alone = len(appends) == 1 and not due
         for append in appends:
-            await self._stage(connection, append)
+            # One that is alone needs no savepoint: refused, it undoes the transaction.
+            apart = nullcontext() if alone or append.also is None else connection.begin_nested()
+            await self._stage(connection, append, apart)
+        if alone and not self._accepted:
+            raise Undone
         for execution_id in due & self._newest.keys():
             (await self._draft(connection, execution_id)).flush()
 
-    async def _stage(self, connection: AsyncConnection, append: Append) -> None:
+    async def _stage(
+        self, connection: AsyncConnection, append: Append, apart: AbstractAsyncContextManager[object]
+    ) -> None:
         try:
-            if append.also is None:
-                appended = await self._add(connection, append)
-            else:
-                async with connection.begin_nested():
+            async with apart:
+                if append.also is not None:
                     await append.also(connection)
-                    appended = await self._add(connection, append)
+                if append.is_new:
+                    self._newest[append.execution_id] = 0
+                draft = await self._draft(connection, append.execution_id)
+                appended = draft.append(append.events)
         except IntegrityError as error:
             append.refuse(error)
         except SQLAlchemyError:
@@ -79,16 +95,10 @@ class Batch:
         else:
             self._accepted.append((append, appended))
 
-    async def _add(self, connection: AsyncConnection, append: Append) -> Appended:
-        draft = await self._draft(connection, append.execution_id)
-        return draft.append(append.events)
-
     async def _draft(self, connection: AsyncConnection, execution_id: ExecutionId) -> Draft:
         draft = self.drafts.get(execution_id)
         if draft is None:
             last_seq = self._newest.get(execution_id)
-            if last_seq is None:  # `also` may just have inserted it
-                last_seq = (await store.last_seqs(connection, (execution_id,))).get(execution_id)
             if last_seq is None:
                 raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
             draft = Draft(await self._journals.in_line(connection, execution_id, last_seq))

@@ -24,7 +24,7 @@ from kubiya_workers.observability import logs
 from ..store import events as store
 from ..store.database import Database
 from ..store.events import StoredEvent, is_delta
-from .commit import Append, Batch
+from .commit import Append, Batch, Undone
 from .hub import Hub, Subscription
 from .journal import Journal
 
@@ -95,30 +95,33 @@ class EventLog:
         events: Sequence[Fact | Delta],
         *,
         also: Also | None = None,
+        is_new: bool = False,
     ) -> Appended:
         """Add `events`, all or none. Returns when its facts are committed; at once for chunks alone.
 
-        `also` runs in the same transaction before the events are added; it may insert the execution itself. What it
-        raises refuses this append alone, and is raised here.
+        `also` runs in the same transaction before the events are added; with `is_new` it inserts the execution itself.
+        What it raises refuses this append alone, and is raised here.
 
         Raises:
             NotFound: no such execution.
             Conflict: an event comes from a stale attempt, or the run is over.
             Unavailable: the log cannot be written now.
         """
-        appended = await self._append(execution_id, events, also)
+        appended = await self._append(execution_id, events, also, is_new)
         if self._counts is not None:
             self._counts.events_appended(len(events))
         return appended
 
-    async def _append(self, execution_id: ExecutionId, events: Sequence[Fact | Delta], also: Also | None) -> Appended:
+    async def _append(
+        self, execution_id: ExecutionId, events: Sequence[Fact | Delta], also: Also | None, is_new: bool
+    ) -> Appended:
         if self._closing:
             raise Unavailable("the control plane is stopping")
         if also is None and all(map(is_delta, events)):
             journal = await self._journal(execution_id)
             if not self._waiting[execution_id]:
                 return self._live(journal, cast("Sequence[Delta]", events))
-        return await self._queue(Append(execution_id, tuple(events), also))
+        return await self._queue(Append(execution_id, tuple(events), also, is_new))
 
     def _live(self, journal: Journal, deltas: Sequence[Delta]) -> Appended:
         answer, news = journal.live(deltas)
@@ -241,7 +244,8 @@ class EventLog:
     async def _write(self, appends: list[Append], due: set[ExecutionId]) -> None:
         """Commit everything at once; where that fails, one after the other, so that none harms another."""
         try:
-            await self._commit(appends, due)
+            with suppress(Undone):
+                await self._commit(appends, due)
         except (Refusal, SQLAlchemyError) as error:
             if len(appends) + bool(due) > 1:
                 await self._write_one_by_one(appends, due)
@@ -260,7 +264,8 @@ class EventLog:
             if one and one[0].answer.done():
                 continue  # refused before, or nobody waits for it any more
             try:
-                await self._commit(one, chunks)
+                with suppress(Undone):
+                    await self._commit(one, chunks)
             except (Refusal, SQLAlchemyError) as error:
                 self._failed(one, chunks, error)
 

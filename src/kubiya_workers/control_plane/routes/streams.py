@@ -85,6 +85,10 @@ def router(record: Record) -> APIRouter:
             return Response(status_code=204)  # tells a reader that reconnects by itself to stop
         return _EventStream(reader)
 
+    routes.add_route("/events", append_together, methods=["POST"])
+    routes.add_route("/executions/{execution_id}/events", append, methods=["POST"])
+    routes.add_route("/executions/{execution_id}/stream", stream, methods=["GET"])
+
     @routes.get("/executions/{execution_id}/events")
     async def read(
         execution_id: ExecutionId,
@@ -105,9 +109,6 @@ def router(record: Record) -> APIRouter:
             raise NotFound(f"step {step} of execution {execution_id} has not ended")
         return {"event_type": fact.type, "data": to_wire(fact)}
 
-    routes.add_route("/events", append_together, methods=["POST"])
-    routes.add_route("/executions/{execution_id}/events", append, methods=["POST"])
-    routes.add_route("/executions/{execution_id}/stream", stream, methods=["GET"])
     return routes
 
 

@@ -9,6 +9,7 @@ what has to be compared.
 
 import asyncio
 import contextlib
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,7 @@ from . import provisions, waiting
 from .closing import closing_events, closing_values, without_secrets
 from .recording import Recorder, check_queue
 from .runs import Plan
+from .secrecy import refuse_secrets
 from .usage import Budgets
 from .waiting import Hands, Progress
 
@@ -118,7 +120,7 @@ class Executions:
         A workflow that cannot be started now is started by the reconciler: the execution is stored and pending.
 
         Raises:
-            Invalid: the prompt is blank or too long.
+            Invalid: the prompt is blank or too long, or holds a secret.
             BudgetExhausted: nothing is left of the budget of the key that submits it.
             Taken: the worker that waited for it has another execution now: plan it anew.
         """
@@ -129,6 +131,12 @@ class Executions:
             return _submitted(existing, "already submitted")
         has_budget = await self._budgets.check(key_id)
         execution = plan.execution(execution_id, new, key_id, _now())
+        said = {
+            "the prompt": new.prompt,
+            "the agent": plan.agent.model_dump_json(),
+            "the metadata": json.dumps(execution.execution_metadata),
+        }
+        refuse_secrets(plan.workspace, said)
         run = RunStart(
             execution_id=execution_id,
             agent=plan.agent,
@@ -152,7 +160,7 @@ class Executions:
             StatusChanged(status=Status.PENDING, reason=execution.status_reason),
             MessageAdded(role="user", content=execution.prompt, message_id=f"prompt-{execution.id}"),
         )
-        await self._log.append(execution.id, opening, also=also)
+        await self._log.append(execution.id, opening, also=also, is_new=True)
         self._recorder.remember(execution)
         if self._counts is not None:
             self._counts.execution_submitted()
@@ -309,6 +317,7 @@ class Executions:
             await self._log.append(execution_id, (StatusChanged(status=Status.PENDING, reason=reason),), also=also)
 
     async def message(self, execution_id: ExecutionId, text: str) -> Execution:
+        refuse_secrets((await self._run(execution_id)).workspace, {"the message": text})
         execution = await self._signal(execution_id, names.SIGNAL_MESSAGE, text)
         said = MessageAdded(role="user", content=text, message_id=f"user-{new_id()}")
         await self._log.append(execution_id, (said,))
@@ -325,6 +334,7 @@ class Executions:
 
     async def answer(self, execution_id: ExecutionId, approval_id: str, answer: ApprovalAnswer) -> Execution:
         """A person's word on a tool call; the first one counts."""
+        refuse_secrets((await self._run(execution_id)).workspace, {"the reason": answer.reason or ""})
         signal = ApprovalSignal(approval_id=approval_id, decision=answer.decision, by=answer.by, reason=answer.reason)
         return await self._signal(execution_id, names.SIGNAL_APPROVAL, signal)
 
@@ -344,14 +354,14 @@ class Executions:
         now = _now()
 
         async def also(connection: AsyncConnection) -> None:
-            old = await store.lock_status(connection, execution_id)
-            if old is None or old.is_terminal:
-                raise _AlreadyClosed(f"execution {execution_id} is {old}")
+            found = await store.lock_open(connection, execution_id)
+            if found is None:
+                raise _AlreadyClosed(f"execution {execution_id} is over")
+            old, workspace = found
             advance(old, outcome.status)
-            stored = await store.get_run(connection, execution_id)
             values = closing_values(outcome, now)
-            if stored is not None:
-                values["workspace"] = without_secrets(stored.workspace)
+            if workspace.secrets:
+                values["workspace"] = without_secrets(workspace)
             await store.update(connection, execution_id, **values)
 
         try:

@@ -1,15 +1,18 @@
 """Bodies too large for a payload, kept by their content: the name of an object is its SHA-256 in hex.
 
-<directory>/ab/abcdef…        complete objects; they are never changed
+<directory>/ab/abcdef…        complete objects; they are never changed, and dated by when they were last stored
 <directory>/.incoming/…       objects on their way in; renamed when they are whole and right
+<directory>/.outgoing/…       objects on their way out; renamed back when somebody stored them meanwhile
 """
 
 import asyncio
 import hashlib
+import math
 import os
 import re
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 from kubiya_workers.contracts.errors import Invalid, NotFound, Refusal, TooLarge, Unavailable
@@ -30,7 +33,9 @@ class ObjectStore:
     async def put(self, data: bytes) -> str:
         """Store a body; its digest."""
         digest = hashlib.sha256(data).hexdigest()
-        if not self._path(digest).exists():
+        try:
+            await asyncio.to_thread(os.utime, self._path(digest))
+        except FileNotFoundError:
             await self.receive(digest, _once(data))
         return digest
 
@@ -61,6 +66,35 @@ class ObjectStore:
             await asyncio.to_thread(_publish, incoming, target)
         finally:
             incoming.unlink(missing_ok=True)
+
+    def remove_unused(self, before: datetime) -> int:
+        """Remove what was last stored before then, and what never came in whole; how many objects there were.
+
+        Raises:
+            Unavailable: it cannot be removed.
+        """
+        limit, removed = before.timestamp(), 0
+        try:
+            for path in self._directory.glob("*/*"):
+                if _stored_at(path) < limit:
+                    removed += self._remove(path, limit)
+        except OSError as error:
+            raise _not_stored(error) from error
+        return removed
+
+    def _remove(self, path: Path, limit: float) -> bool:
+        """Out of the way first: whoever stores it again in this moment has dated it, or finds none and stores it."""
+        outgoing = self._directory / ".outgoing" / path.name
+        outgoing.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path.replace(outgoing)
+        except FileNotFoundError:
+            return False  # another control plane was faster
+        if _stored_at(outgoing) >= limit:
+            outgoing.replace(path)
+            return False
+        outgoing.unlink(missing_ok=True)
+        return _DIGEST.fullmatch(path.name) is not None
 
     def _path(self, digest: str) -> Path:
         if _DIGEST.fullmatch(digest) is None:
@@ -112,6 +146,14 @@ def _publish(incoming: Path, target: Path) -> None:
         incoming.replace(target)
     except OSError as error:
         raise _not_stored(error) from error
+
+
+def _stored_at(path: Path) -> float:
+    """When it was last stored, in seconds since the epoch; infinity when it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _not_stored(error: OSError) -> Refusal:

@@ -160,8 +160,8 @@ async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[tuple[ToolS
     """The tools of its skills, and the servers whose tools its workers will learn of."""
     tools: dict[str, ToolSpec] = {}
     servers: list[McpServer] = []
-    for skill_id in agent.skill_ids:
-        skill = await skills.find(connection, skill_id)
+    found = await skills.find_all(connection, agent.skill_ids)
+    for skill_id, skill in zip(agent.skill_ids, found, strict=True):
         if skill is None:
             raise Conflict(f"agent {agent.name!r} has a skill {skill_id!r} that does not exist any more")
         if skill.enabled and skill.type == MCP:

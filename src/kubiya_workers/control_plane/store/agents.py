@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.agents import Agent
 from kubiya_workers.contracts.ids import AgentId
 
-from .documents import from_row, to_row
+from .documents import by_id_or_name, from_row, to_row
 from .errors import taken
 from .tables import agents
+
+_FIND = by_id_or_name(agents)
 
 
 async def insert(connection: AsyncConnection, agent: Agent) -> None:
@@ -21,9 +23,7 @@ async def insert(connection: AsyncConnection, agent: Agent) -> None:
 
 async def find(connection: AsyncConnection, id_or_name: str) -> Agent | None:
     """By id or by name; an id wins."""
-    named = sa.or_(agents.c.id == id_or_name, agents.c.name == id_or_name)
-    query = sa.select(agents).where(named).order_by(sa.desc(agents.c.id == id_or_name)).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_FIND, {"ref": id_or_name})).mappings().first()
     return None if row is None else from_row(Agent, row)
 
 

@@ -55,6 +55,15 @@ def minute_text(connection: AsyncConnection, moment: sa.ColumnElement[Any]) -> s
     return sa.func.to_char(in_utc, sa.literal_column("'YYYY-MM-DD HH24:MI'"))
 
 
+def insert_if_none(connection: AsyncConnection, table: sa.Table) -> sa.Insert:
+    """An insert that leaves a row with the same key as it is. A dialect is loaded where it is spoken."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert
+    return insert(table).on_conflict_do_nothing()
+
+
 async def one_at_a_time(connection: AsyncConnection, matter: int) -> None:
     """Until the transaction ends, whoever else asks for the same matter waits. SQLite has one writer anyway."""
     if connection.dialect.name != "sqlite":
@@ -71,8 +80,10 @@ def sqlite_engine(path: Path, *, writer: bool) -> AsyncEngine:
         isolation_level=None if writer else "AUTOCOMMIT",
         # Only for readers: the writer begins by itself, which looks like autocommit from outside, and must roll back.
         skip_autocommit_rollback=not writer,
-        pool_size=1 if writer else POOL_SIZE,
-        max_overflow=0 if writer else MAX_OVERFLOW,
+        # What was opened stays: to open one is a thread, a file and its pragmas. The last one used has the warm cache.
+        pool_size=1 if writer else POOL_SIZE + MAX_OVERFLOW,
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_reset_on_return="rollback" if writer else None,
         async_creator=partial(one_hop.connect, path, timeout=BUSY_TIMEOUT_S),
         json_serializer=json_text,

@@ -1,4 +1,7 @@
-"""Rows whose searched fields are columns and whose rest is one JSON body."""
+"""Rows whose searched fields are columns and whose rest is one JSON body.
+
+Statements that every run needs are made once, with their values as parameters: to make one costs more than to run it.
+"""
 
 from typing import Any, TypeVar
 
@@ -8,6 +11,13 @@ from sqlalchemy.engine import RowMapping
 from kubiya_workers.contracts.wire import Wire
 
 W = TypeVar("W", bound=Wire)
+
+
+def by_id_or_name(table: sa.Table, *also: sa.Label[int]) -> sa.Select[Any]:
+    """The row with the id or the name `ref`, a parameter; an id wins."""
+    ref = sa.bindparam("ref", type_=sa.String())
+    named = sa.or_(table.c.id == ref, table.c.name == ref)
+    return sa.select(table, *also).where(named).order_by(sa.desc(table.c.id == ref)).limit(1)
 
 
 def to_row(table: sa.Table, value: Wire) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.environments import Environment
 from kubiya_workers.contracts.ids import EnvironmentId
 
-from .documents import from_row, to_row
+from .documents import by_id_or_name, from_row, to_row
 from .errors import taken
 from .tables import environments
+
+_FIND = by_id_or_name(environments)
+_GET = sa.select(environments).where(environments.c.id == sa.bindparam("wanted"))
 
 
 async def insert(connection: AsyncConnection, environment: Environment) -> None:
@@ -21,9 +24,7 @@ async def insert(connection: AsyncConnection, environment: Environment) -> None:
 
 async def find(connection: AsyncConnection, id_or_name: str) -> Environment | None:
     """By id or by name; an id wins."""
-    named = sa.or_(environments.c.id == id_or_name, environments.c.name == id_or_name)
-    query = sa.select(environments).where(named).order_by(sa.desc(environments.c.id == id_or_name)).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_FIND, {"ref": id_or_name})).mappings().first()
     return None if row is None else from_row(Environment, row)
 
 
@@ -46,9 +47,5 @@ async def delete(connection: AsyncConnection, environment_id: EnvironmentId) -> 
 
 
 async def get(connection: AsyncConnection, environment_id: EnvironmentId) -> Environment | None:
-    row = (
-        (await connection.execute(sa.select(environments).where(environments.c.id == environment_id)))
-        .mappings()
-        .first()
-    )
+    row = (await connection.execute(_GET, {"wanted": environment_id})).mappings().first()
     return None if row is None else from_row(Environment, row)

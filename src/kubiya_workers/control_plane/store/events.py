@@ -11,6 +11,31 @@ from kubiya_workers.contracts.ids import ExecutionId
 
 from .tables import events, executions
 
+_WANTED = sa.bindparam("wanted", type_=sa.String())
+_ALL_WANTED = sa.bindparam("wanted", type_=sa.String(), expanding=True)
+# Made once: to make a statement costs more than to run it.
+_LAST_SEQS = sa.select(executions.c.id, executions.c.last_seq).where(executions.c.id.in_(_ALL_WANTED))
+_LOCKED_LAST_SEQS = _LAST_SEQS.order_by(executions.c.id).with_for_update()
+_ROWS = (
+    sa.select(events.c.seq, events.c.body)
+    .where(events.c.execution_id == _WANTED, events.c.seq > sa.bindparam("after", type_=sa.BigInteger()))
+    .order_by(events.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+_ROWS_UP_TO = _ROWS.where(events.c.seq <= sa.bindparam("upto", type_=sa.BigInteger()))
+_CLOSED_AFTER = sa.select(events.c.step).where(
+    events.c.execution_id == _WANTED, events.c.seq > sa.bindparam("after", type_=sa.BigInteger()), events.c.closes_step
+)
+_INSERT = events.insert()
+_MOVE_LAST_SEQ = (
+    executions.update().where(executions.c.id == sa.bindparam("of")).values(last_seq=sa.bindparam("newest"))
+)
+_PRUNE = events.delete().where(
+    events.c.execution_id == _WANTED,
+    events.c.step.in_(sa.bindparam("steps", type_=sa.Integer(), expanding=True)),
+    events.c.part.is_not(None),
+)
+
 
 class StoredEvent(NamedTuple):
     """One row of the log; a delta here is a run of chunks of one part, joined."""
@@ -49,8 +74,7 @@ async def last_seqs(
     With `lock` the rows are held until the transaction ends; always in one order, so that two control planes
     cannot wait for each other.
     """
-    query = sa.select(executions.c.id, executions.c.last_seq).where(executions.c.id.in_(sorted(ids)))
-    rows = await connection.execute(query.order_by(executions.c.id).with_for_update() if lock else query)
+    rows = await connection.execute(_LOCKED_LAST_SEQS if lock else _LAST_SEQS, {"wanted": sorted(ids)})
     return {ExecutionId(row.id): row.last_seq for row in rows}
 
 
@@ -79,18 +103,16 @@ async def read(
     connection: AsyncConnection, execution_id: ExecutionId, *, after: int, upto: int | None = None, limit: int
 ) -> list[StoredEvent]:
     """Rows with `after < seq <= upto`, oldest first, `limit` at most."""
-    query = sa.select(events.c.seq, events.c.body).where(events.c.execution_id == execution_id, events.c.seq > after)
+    query, values = _ROWS, {"wanted": execution_id, "after": after, "most": limit}
     if upto is not None:
-        query = query.where(events.c.seq <= upto)
-    rows = await connection.execute(query.order_by(events.c.seq).limit(limit))
+        query, values = _ROWS_UP_TO, {**values, "upto": upto}
+    rows = await connection.execute(query, values)
     return [StoredEvent(row.seq, RUN_EVENT.validate_python(row.body)) for row in rows]
 
 
 async def steps_closed_after(connection: AsyncConnection, execution_id: ExecutionId, seq: int) -> frozenset[int]:
-    query = sa.select(events.c.step).where(
-        events.c.execution_id == execution_id, events.c.seq > seq, events.c.closes_step
-    )
-    return frozenset((await connection.execute(query)).scalars())
+    steps = await connection.execute(_CLOSED_AFTER, {"wanted": execution_id, "after": seq})
+    return frozenset(steps.scalars())
 
 
 async def closing_fact(connection: AsyncConnection, execution_id: ExecutionId, step: int) -> Fact | None:
@@ -105,20 +127,14 @@ async def closing_fact(connection: AsyncConnection, execution_id: ExecutionId, s
 async def insert(connection: AsyncConnection, rows: Mapping[ExecutionId, Sequence[StoredEvent]]) -> None:
     """Store rows of several executions and move their `last_seq`; each list is not empty and in order."""
     values = [_row(execution_id, *stored) for execution_id, run in rows.items() for stored in run]
-    await connection.execute(events.insert(), values)
-    newest = [{"of": execution_id, "seq": run[-1].seq} for execution_id, run in rows.items()]
-    await connection.execute(
-        executions.update().where(executions.c.id == sa.bindparam("of")).values(last_seq=sa.bindparam("seq")), newest
-    )
+    await connection.execute(_INSERT, values)
+    newest = [{"of": execution_id, "newest": run[-1].seq} for execution_id, run in rows.items()]
+    await connection.execute(_MOVE_LAST_SEQ, newest)
 
 
 async def prune(connection: AsyncConnection, execution_id: ExecutionId, steps: Iterable[int]) -> None:
     """Delete the delta rows of closed steps: the facts that closed them repeat the whole."""
-    await connection.execute(
-        events.delete().where(
-            events.c.execution_id == execution_id, events.c.step.in_(sorted(steps)), events.c.part.is_not(None)
-        )
-    )
+    await connection.execute(_PRUNE, {"wanted": execution_id, "steps": sorted(steps)})
 
 
 def _row(execution_id: ExecutionId, seq: int, event: Fact | Delta) -> dict[str, Any]:

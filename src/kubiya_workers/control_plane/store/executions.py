@@ -19,11 +19,19 @@ from kubiya_workers.contracts.wire import JsonObject
 
 from .dialects import minute_text, without_nul
 from .errors import taken
-from .tables import executions
+from .tables import executions, provisions
 
 _INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq", "traced_at")
 SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
 _OPEN = [status.value for status in Status if not status.is_terminal]
+# Made once: to make a statement costs more than to run it. Which columns change is told by the values it is run with.
+_IS_WANTED = executions.c.id == sa.bindparam("wanted")
+_INSERT = sa.insert(executions)
+_GET = sa.select(*SHOWN).where(_IS_WANTED)
+_GET_RUN = sa.select(executions).where(_IS_WANTED)
+_LOCK_STATUS = sa.select(executions.c.status).where(_IS_WANTED).with_for_update()
+_LOCK_OPEN = sa.select(executions.c.status, executions.c.workspace).where(_IS_WANTED).with_for_update()
+_UPDATE = sa.update(executions).where(_IS_WANTED)
 
 
 @dataclass(frozen=True)
@@ -67,30 +75,37 @@ async def insert(
     fields = {name: getattr(execution, name) for name in Execution.model_fields if name != "execution_id"}
     fields |= {"workspace": workspace, "run_start": run_start, "task_queue_name": task_queue_name, "last_seq": 0}
     with taken(f"execution {execution.id}"):
-        await connection.execute(sa.insert(executions).values(_columns(fields)))
+        await connection.execute(_INSERT, _columns(fields))
 
 
 async def get(connection: AsyncConnection, execution_id: ExecutionId) -> Execution | None:
-    row = (await connection.execute(sa.select(*SHOWN).where(executions.c.id == execution_id))).mappings().first()
+    row = (await connection.execute(_GET, {"wanted": execution_id})).mappings().first()
     return None if row is None else as_shown(row)
 
 
 async def get_run(connection: AsyncConnection, execution_id: ExecutionId) -> StoredRun | None:
-    row = (await connection.execute(sa.select(executions).where(executions.c.id == execution_id))).mappings().first()
+    row = (await connection.execute(_GET_RUN, {"wanted": execution_id})).mappings().first()
     return None if row is None else _run(row)
 
 
 async def lock_status(connection: AsyncConnection, execution_id: ExecutionId) -> Status | None:
     """The status, held until the transaction ends; None when there is no such execution."""
-    query = sa.select(executions.c.status).where(executions.c.id == execution_id).with_for_update()
-    status = (await connection.execute(query)).scalar_one_or_none()
+    status = (await connection.execute(_LOCK_STATUS, {"wanted": execution_id})).scalar_one_or_none()
     return None if status is None else Status(status)
+
+
+async def lock_open(connection: AsyncConnection, execution_id: ExecutionId) -> tuple[Status, Workspace] | None:
+    """The status and the workspace of a run that is not over, held until the transaction ends; else None."""
+    row = (await connection.execute(_LOCK_OPEN, {"wanted": execution_id})).first()
+    if row is None or (status := Status(row.status)).is_terminal:
+        return None
+    return status, Workspace.model_validate(row.workspace or {})
 
 
 async def update(connection: AsyncConnection, execution_id: ExecutionId, **changes: Unpack[Changes]) -> None:
     """Change these columns; `updated_at` is now unless it is given."""
     values = _columns({"updated_at": datetime.now(UTC), **changes})
-    await connection.execute(sa.update(executions).where(executions.c.id == execution_id).values(values))
+    await connection.execute(_UPDATE, {"wanted": execution_id, **values})
 
 
 @dataclass(frozen=True)
@@ -177,6 +192,24 @@ async def count_by_status(connection: AsyncConnection, queue_id: QueueId) -> Map
     query = sa.select(executions.c.status, sa.func.count()).where(executions.c.worker_queue_id == queue_id)
     rows = await connection.execute(query.group_by(executions.c.status))
     return {Status(status): count for status, count in rows}
+
+
+async def oldest_open(connection: AsyncConnection) -> datetime | None:
+    """When the oldest run that is not over was submitted; None when all are over."""
+    query = sa.select(sa.func.min(executions.c.created_at)).where(executions.c.status.in_(_OPEN))
+    return (await connection.execute(query)).scalar()
+
+
+async def delete_over(connection: AsyncConnection, before: datetime, limit: int) -> int:
+    """Delete at most so many executions that were over by then, with their events; how many there were.
+
+    One whose worker on demand is still there stays until that is gone, too.
+    """
+    has_worker = sa.exists().where(provisions.c.execution_id == executions.c.id)
+    over = sa.select(executions.c.id).where(executions.c.completed_at < before, ~has_worker).limit(limit)
+    found = (await connection.execute(over)).scalars().all()
+    await connection.execute(sa.delete(executions).where(executions.c.id.in_(found)))
+    return len(found)
 
 
 async def delete(connection: AsyncConnection, execution_id: ExecutionId) -> None:

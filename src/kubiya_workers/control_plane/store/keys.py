@@ -14,6 +14,8 @@ from .errors import taken
 from .tables import keys
 
 _SHOWN = [column for column in keys.c if column.name != "digest"]
+_BY_DIGEST = sa.select(*_SHOWN).where(keys.c.digest == sa.bindparam("wanted"))
+_GET = sa.select(*_SHOWN).where(keys.c.id == sa.bindparam("wanted"))
 
 
 async def insert(connection: AsyncConnection, key: Key, digest: str) -> None:
@@ -23,12 +25,12 @@ async def insert(connection: AsyncConnection, key: Key, digest: str) -> None:
 
 
 async def by_digest(connection: AsyncConnection, digest: str) -> Key | None:
-    row = (await connection.execute(sa.select(*_SHOWN).where(keys.c.digest == digest))).mappings().first()
+    row = (await connection.execute(_BY_DIGEST, {"wanted": digest})).mappings().first()
     return None if row is None else Key.model_validate(dict(row))
 
 
 async def get(connection: AsyncConnection, key_id: KeyId) -> Key | None:
-    row = (await connection.execute(sa.select(*_SHOWN).where(keys.c.id == key_id))).mappings().first()
+    row = (await connection.execute(_GET, {"wanted": key_id})).mappings().first()
     return None if row is None else Key.model_validate(dict(row))
 
 

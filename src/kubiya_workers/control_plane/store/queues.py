@@ -12,7 +12,7 @@ from kubiya_workers.contracts.ids import EnvironmentId, QueueId
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.workers import WorkerStatus
 
-from .documents import from_row, to_row
+from .documents import by_id_or_name, from_row, to_row
 from .errors import taken
 from .tables import queues, workers
 
@@ -30,9 +30,7 @@ async def insert(connection: AsyncConnection, queue: Queue) -> None:
 
 async def find(connection: AsyncConnection, id_or_name: str) -> Queue | None:
     """By id or by name; an id wins. Its workers are counted now."""
-    named = sa.or_(queues.c.id == id_or_name, queues.c.name == id_or_name)
-    query = sa.select(queues, *_counts()).where(named).order_by(sa.desc(queues.c.id == id_or_name)).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_FIND, {"ref": id_or_name, **_since()})).mappings().first()
     return None if row is None else _queue(row)
 
 
@@ -49,10 +47,10 @@ async def list_(
     limit: int | None = None,
 ) -> Sequence[Queue]:
     """In the order of their names; `limit` None means all."""
-    query = sa.select(queues, *_counts()).order_by(queues.c.name).offset(skip).limit(limit)
+    query = sa.select(queues, *_COUNTS).order_by(queues.c.name).offset(skip).limit(limit)
     if environment_id is not None:
         query = query.where(queues.c.environment_id == environment_id)
-    return [_queue(row) for row in (await connection.execute(query)).mappings()]
+    return [_queue(row) for row in (await connection.execute(query, _since())).mappings()]
 
 
 async def update(connection: AsyncConnection, queue: Queue) -> None:
@@ -64,8 +62,8 @@ async def delete(connection: AsyncConnection, queue_id: QueueId) -> None:
 
 
 def _counts() -> tuple[sa.Label[int], ...]:
-    """The fields of a queue that are counted; what is lost counts from now."""
-    since = datetime.now(UTC) - LOST_SHOWN
+    """The fields of a queue that are counted; what is lost counts from `since`, a parameter."""
+    since = sa.bindparam("since", type_=workers.c.disconnected_at.type)
     back = workers.alias("back")
     is_back = sa.exists().where(
         back.c.queue_id == workers.c.queue_id, back.c.hostname == workers.c.hostname, back.c.status.in_(LIVE)
@@ -82,6 +80,14 @@ def _counts() -> tuple[sa.Label[int], ...]:
 def _count(label: str, *of: sa.ColumnElement[bool]) -> sa.Label[int]:
     counted: Any = sa.select(sa.func.count()).select_from(workers).where(workers.c.queue_id == queues.c.id, *of)
     return counted.correlate(queues).scalar_subquery().label(label)
+
+
+def _since() -> dict[str, datetime]:
+    return {"since": datetime.now(UTC) - LOST_SHOWN}
+
+
+_COUNTS = _counts()
+_FIND = by_id_or_name(queues, *_COUNTS)
 
 
 def _queue(row: RowMapping) -> Queue:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .dialects import insert_if_none
 from .tables import settings
 
 
@@ -25,6 +25,5 @@ async def put_if_none(connection: AsyncConnection, name: str, value: Any) -> Any
     found = await get(connection, name)
     if found is not None:
         return found
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    await connection.execute(insert(settings).values(name=name, value=value).on_conflict_do_nothing())
+    await connection.execute(insert_if_none(connection, settings).values(name=name, value=value))
     return await get(connection, name)

@@ -8,9 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.ids import SkillId
 from kubiya_workers.contracts.skills import Skill
 
-from .documents import from_row, to_row
+from .documents import by_id_or_name, from_row, to_row
 from .errors import taken
 from .tables import skills
+
+_FIND = by_id_or_name(skills)
+_REFS = sa.bindparam("refs", type_=sa.String(), expanding=True)
+_FIND_ALL = sa.select(skills).where(sa.or_(skills.c.id.in_(_REFS), skills.c.name.in_(_REFS)))
 
 
 async def insert(connection: AsyncConnection, skill: Skill) -> None:
@@ -21,10 +25,18 @@ async def insert(connection: AsyncConnection, skill: Skill) -> None:
 
 async def find(connection: AsyncConnection, id_or_name: str) -> Skill | None:
     """By id or by name; an id wins."""
-    named = sa.or_(skills.c.id == id_or_name, skills.c.name == id_or_name)
-    query = sa.select(skills).where(named).order_by(sa.desc(skills.c.id == id_or_name)).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_FIND, {"ref": id_or_name})).mappings().first()
     return None if row is None else from_row(Skill, row)
+
+
+async def find_all(connection: AsyncConnection, ids_or_names: Sequence[str]) -> Sequence[Skill | None]:
+    """Each by id or by name, as `find` would; None where there is none. One statement for all of them."""
+    if not ids_or_names:
+        return ()
+    rows = (await connection.execute(_FIND_ALL, {"refs": ids_or_names})).mappings()
+    found = [from_row(Skill, row) for row in rows]
+    known: dict[str, Skill] = {skill.name: skill for skill in found} | {skill.id: skill for skill in found}
+    return [known.get(ref) for ref in ids_or_names]
 
 
 async def list_(connection: AsyncConnection, *, skip: int = 0, limit: int | None = None) -> Sequence[Skill]:

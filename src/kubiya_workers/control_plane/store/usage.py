@@ -38,23 +38,8 @@ async def add_step(
     now: datetime,
 ) -> None:
     """The call of one step; one that is there already stays as it is."""
-    row_id = f"{execution_id}:{step}"
-    known = sa.select(usage.c.id).where(usage.c.id == row_id)
-    told = _told(row_id, model, used, now) | {"step": step, "worker_id": worker_id}
-    of_run = {
-        "execution_id": executions.c.id,
-        "agent": executions.c.entity_name,
-        "queue": queues.c.name,
-        "key_id": executions.c.key_id,
-        "key_name": keys.c.name,
-    }
-    literals = {name: sa.literal(value, usage.c[name].type) for name, value in told.items()}
-    columns: dict[str, sa.ColumnElement[Any]] = {**literals, **of_run}
-    where_from = executions.outerjoin(queues, queues.c.id == executions.c.worker_queue_id)
-    where_from = where_from.outerjoin(keys, keys.c.id == executions.c.key_id)
-    run = sa.select(*columns.values()).select_from(where_from)
-    run = run.where(executions.c.id == execution_id, ~known.exists())
-    await connection.execute(sa.insert(usage).from_select(list(columns), run))
+    told = _told(f"{execution_id}:{step}", model, used, now) | {"step": step, "worker_id": worker_id}
+    await connection.execute(_ADD_STEP, {**{f"{name}_": value for name, value in told.items()}, "of": execution_id})
 
 
 async def add_call(
@@ -113,3 +98,27 @@ def _plain(number: Any) -> float | int:
 
 def _told(row_id: str, model: str, used: Usage, now: datetime) -> dict[str, Any]:
     return {"id": row_id, "day": now.date().isoformat(), "model": model, **used.model_dump()}
+
+
+def _adding_a_step() -> sa.Insert:
+    """What is told of the call are parameters, each named as its column and a `_`; the rest is its execution's."""
+    told = ("id", "day", "model", *_SUMMED, "step", "worker_id")
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        name: sa.bindparam(f"{name}_", type_=usage.c[name].type).label(name) for name in told
+    }
+    columns |= {
+        "execution_id": executions.c.id,
+        "agent": executions.c.entity_name,
+        "queue": queues.c.name,
+        "key_id": executions.c.key_id,
+        "key_name": keys.c.name,
+    }
+    where_from = executions.outerjoin(queues, queues.c.id == executions.c.worker_queue_id)
+    where_from = where_from.outerjoin(keys, keys.c.id == executions.c.key_id)
+    known = sa.select(usage.c.id).where(usage.c.id == sa.bindparam("id_", type_=usage.c.id.type))
+    run = sa.select(*columns.values()).select_from(where_from)
+    run = run.where(executions.c.id == sa.bindparam("of", type_=executions.c.id.type), ~known.exists())
+    return sa.insert(usage).from_select(list(columns), run)
+
+
+_ADD_STEP = _adding_a_step()

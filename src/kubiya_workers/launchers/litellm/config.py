@@ -53,9 +53,11 @@ class ProxyConfig:
         return frozenset(name for _, name in _references(self.content, ""))
 
     def secrets(self, environ: Mapping[str, str]) -> list[str]:
-        """The values in it, and behind its references, that nobody may read in a log."""
+        """The values in it, behind its references, and in the variables that LiteLLM looks for by itself, that nobody
+        may read in a log or an error."""
         literal = [text for where, text in _leaves(self.content, "") if _is_literal_secret(where, text)]
-        return [*literal, *(environ[name] for name in self.references() if environ.get(name))]
+        named = [text for name, text in environ.items() if _is_literal_secret(name, text)]
+        return [*literal, *named, *(environ[name] for name in self.references() if environ.get(name))]
 
     def master_key(self, environ: Mapping[str, str]) -> str | None:
         """The key that it sets for its callers, if it does."""

@@ -8,6 +8,7 @@ takes over from one that still finishes its own. While it is stopped its owner a
 """
 
 import asyncio
+import json
 import os
 import random
 import secrets
@@ -24,7 +25,7 @@ import psutil
 from kubiya_workers.contracts.console import ProxyRecord, ProxyState
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.contracts.pool import ProcessRef
-from kubiya_workers.observability import logs
+from kubiya_workers.observability import logs, redaction
 from kubiya_workers.observability.redaction import Redactor
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.server import COMPATIBLE, THROUGH_LITELLM
@@ -133,7 +134,8 @@ class LiteLLM:
         self._seat = seat
         self._listening = listening
         self._output = output
-        self._redactor = Redactor([key, *seat.config.secrets(environ)])
+        self._hidden = [key, *seat.config.secrets(environ)]
+        self._redactor = Redactor(self._hidden)
         self._environment = _environment(environ, seat.config, seat.config.written(seat.directory), key)
         self._process: _Process | None = None
         self._retired: set[asyncio.Task[None]] = set()
@@ -294,8 +296,8 @@ class LiteLLM:
         with pipes.opened() as (reading, writing):
             process = await asyncio.create_subprocess_exec(
                 str(self._seat.python),
-                *("-I", str(_RUNNER), str(self._listening.fileno()), str(writing)),
-                stdin=asyncio.subprocess.DEVNULL,
+                *("-I", str(_RUNNER), str(self._listening.fileno()), str(writing), str(redaction.__file__)),
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=os.sep,
@@ -303,6 +305,9 @@ class LiteLLM:
                 pass_fds=(writing, self._listening.fileno()),
                 start_new_session=True,
             )
+        assert process.stdin is not None  # it was started with a pipe
+        process.stdin.write(json.dumps(self._hidden).encode())
+        process.stdin.close()
         return _Process(process, reading, self._output, self._redactor)
 
     def _look(self) -> str:

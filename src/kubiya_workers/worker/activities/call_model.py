@@ -57,9 +57,10 @@ class CallModel:
                     reply = redacted(await self._models.complete(call, said.on_delta), redactor)
                     reply = reply.model_copy(update={"usage": reply.usage.priced(call.price)})
                     meter.usage = reply.usage
-            except UpstreamError as error:
+            except UpstreamError as failure:
+                error = failure.redacted(redactor)
                 await _keep(said, publisher, _begins_again(error, call.step))
-                raise
+                raise error from None
             said.close()
             await _publish(reply, call, attempt, publisher)
             await publisher.flush()

@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 from kubiya_workers.client.trust import distrust, verify
 from kubiya_workers.contracts.activities import ModelCall, ModelReply
 from kubiya_workers.contracts.models import listed_names
+from kubiya_workers.observability.redaction import Redactor
 
 from .assembly import Assembly, DeltaKind
 from .errors import UpstreamError, of_response
@@ -64,6 +65,7 @@ class ModelClient:
     def use_token(self, token: str) -> None:
         """Call with this token from now on: a new registration brings a new one."""
         self._http.headers["authorization"] = f"Bearer {token}"
+        self._redactor = Redactor([token])
 
     async def names(self) -> tuple[str, ...] | None:
         """The models that the gateway lists; None when it does not say."""
@@ -84,10 +86,10 @@ class ModelClient:
         try:
             with _failures_named(self._url):
                 await self._exchange(call, assembly, on_delta)
-        except UpstreamError:
+        except UpstreamError as error:
             # With the message whole, all that could still have come is the usage.
             if not assembly.finished:
-                raise
+                raise error.redacted(self._redactor) from None
         if not assembly.finished:
             raise UpstreamError("the model's answer broke off before its end")
         return assembly.reply()

@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic_core import from_json
 
 from kubiya_workers.contracts.models import LITELLM_RETRY_AFTER
+from kubiya_workers.observability.redaction import Redactor
 
 _RETRYABLE = frozenset({408, 409, 425, 429})
 _LONGEST = 600
@@ -29,6 +30,15 @@ class UpstreamError(Exception):
         self.status = status
         self.retryable = retryable
         self.retry_after = retry_after
+
+    def redacted(self, redactor: Redactor) -> "UpstreamError":
+        """The same without secrets. It is raised `from None`: Temporal stores the words of causes, too."""
+        return UpstreamError(
+            redactor.text(self.message),
+            status=self.status,
+            retryable=self.retryable,
+            retry_after=self.retry_after,
+        )
 
 
 def is_retryable(status: int) -> bool:
