@@ -126,7 +126,7 @@ def _in_our_words(name: str, entry: Any) -> JsonObject:
     kind = fields.pop("type", fields.pop("transport", None))
     if kind is None:
         return fields
-    if kind not in _TRANSPORTS:
+    if not isinstance(kind, str) or kind not in _TRANSPORTS:
         raise Invalid(
             f"setting 'type' of MCP server {name!r}: {kind!r} is not supported",
             fix="Use stdio (a command) or http (streamable HTTP at a url); servers that only speak sse are too old.",
@@ -140,7 +140,8 @@ def _check_kind(where: str, limits: McpLimits) -> None:
     kind = "stdio" if limits.command is not None else "http"
     if limits.transport not in (None, kind):
         raise Invalid(
-            f"setting 'transport' of {where}: {limits.transport} does not go with what is given", fix=f"{kind}"
+            f"setting 'transport' of {where}: {limits.transport} does not go with what is given",
+            fix=f"Write {kind}, or leave it out.",
         )
     foreign = ("url", "headers") if kind == "stdio" else ("command", "args", "env")
     for key in foreign:
@@ -151,9 +152,11 @@ def _check_kind(where: str, limits: McpLimits) -> None:
 
 
 def _check_url(where: str, url: str) -> None:
+    if url.startswith("$") and references.names(url):
+        return  # what it is, the worker will see
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good, parts = False, urlsplit("")
     if not good:

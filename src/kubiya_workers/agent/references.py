@@ -56,8 +56,8 @@ def resolved(text: str, variables: Mapping[str, str]) -> str:
 
 def is_secret_name(name: str) -> bool:
     """Whether what stands under this name is a secret: API_KEY, X-Api-Key, githubToken; but not TOKEN_FILE."""
-    words = _WORDS.findall(name)
-    return bool(words) and words[-1].lower() in _SECRET_WORDS
+    words = [word.lower() for word in _WORDS.findall(name) if not word.isdigit()]
+    return bool(words) and words[-1] in _SECRET_WORDS
 
 
 def is_literal_secret(name: str, value: str) -> bool:

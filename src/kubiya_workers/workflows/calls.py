@@ -48,6 +48,8 @@ TOOL_ATTEMPTS = {ToolClass.PURE: 5, ToolClass.RETRY_SAFE: 5, ToolClass.ONCE: 1}
 SETTLE_TIMEOUT = timedelta(seconds=30)
 # A server may take two minutes to start, and may have to wait for another run's to end.
 LIST_TIMEOUT = timedelta(minutes=6)
+# Temporal takes 400 bytes, and a character may be four.
+LONGEST_SUMMARY = 100
 LIST_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=5)
 # Time for a tool's own limit to be enforced by the worker before Temporal's is.
 TOOL_GRACE = timedelta(seconds=30)
@@ -73,7 +75,7 @@ async def list_tools(listing: ToolListing, *, remaining_s: float | None) -> Tool
             schedule_to_close_timeout=None if remaining_s is None else timedelta(seconds=remaining_s),
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=LIST_RETRIES,
-            summary=", ".join(server.name for server in listing.servers),
+            summary=", ".join(server.name for server in listing.servers)[:LONGEST_SUMMARY],
         )
     except ActivityError as error:
         if is_cancelled_exception(error):

@@ -22,9 +22,10 @@ def test_the_shape_that_people_have_in_their_files_is_taken() -> None:
             "github": {"type": "stdio", **PROGRAM},
             "docs": {"type": "streamable-http", **ADDRESS},
             "off": {"command": "x", "disabled": True},
+            "given": {"url": "${MCP_URL}"},
         }
     )
-    assert [server.name for server in servers] == ["github", "docs"]
+    assert [server.name for server in servers] == ["github", "docs", "given"]
     assert mcp.limits_of(servers[0]).command == "npx" and mcp.limits_of(servers[1]).transport == "http"
 
 
@@ -37,6 +38,8 @@ def test_the_shape_that_people_have_in_their_files_is_taken() -> None:
         ({"command": "x", "headers": {"A": "b"}}, "'headers' of MCP server 'it' does not go with stdio"),
         ({**ADDRESS, "args": ["x"]}, "'args' of MCP server 'it' does not go with http"),
         ({**ADDRESS, "type": "sse"}, "'sse' is not supported"),
+        ({**ADDRESS, "type": ["http"]}, "is not supported"),
+        ({"url": "https://host:port/"}, "no http or https address"),
         ({**ADDRESS, "type": "stdio"}, "stdio does not go with what is given"),
         ({"url": "ftp://host"}, "no http or https address"),
         ({"url": "https://"}, "no http or https address"),
@@ -121,7 +124,9 @@ def test_every_variable_is_either_named_or_left_alone(text: str, variables: dict
     references.resolved(text, known)  # raises when a name was overlooked
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "X-Api-Key", "githubToken", "Authorization", "DB_PASSWORD", "PAT"])
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "X-Api-Key", "githubToken", "Authorization", "DB_PASSWORD", "PAT", "TOKEN_2"]
+)
 def test_which_names_are_those_of_secrets(name: str) -> None:
     assert references.is_secret_name(name)
 

@@ -31,7 +31,8 @@ IDEMPOTENCY_KEY = "kubiya/idempotency-key"
 _LISTED = 4 * MOST_TOOLS
 """Tools of one server that are looked at, the allow-list applied later."""
 _PAGES = 64
-_CLOSE_S = 8.0
+_CLOSE_S = 4.0
+"""How long a server may take to end before it is killed, or left."""
 _LONGEST_REASON = 500
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
     types.CallToolResult | types.InputRequiredResult
@@ -73,7 +74,8 @@ class Connection:
         """Connect, and ask what there is.
 
         Raises:
-            ToolFault: the server does not start, does not answer within so many seconds, or not as it should.
+            ToolFault: the server does not start, does not answer within so many seconds, or not as it should. It is
+                still to be closed, as after any other failure.
         """
         ready = asyncio.Event()
         self._task = asyncio.create_task(self._live(ready), name="mcp-connection")
@@ -86,8 +88,6 @@ class Connection:
             reason = await self._because(_said(_error_of(self._task)) if self._task.done() else why)
         finally:
             awaited.cancel()
-            if not ready.is_set():
-                await self.close()
         raise Away(reason) if self._link.is_away else ToolFault(reason)
 
     async def call(self, asked: ToolCall) -> Outcome:

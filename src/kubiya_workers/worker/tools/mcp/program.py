@@ -178,6 +178,9 @@ class ProgramLink:
         try:
             if process is not None:
                 await self._end_program(process)
+            if self._tasks:
+                # Its last words may still be in the pipe; whoever else holds that open is not waited for.
+                await asyncio.wait(self._tasks, timeout=_LATE_S)
         finally:
             for task in self._tasks:
                 task.cancel()

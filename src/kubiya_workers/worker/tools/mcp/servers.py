@@ -124,7 +124,7 @@ class Servers:
             raise ToolFault(f"MCP server {server.name!r}: {fault}") from None
 
     async def mind(self, is_over: Callable[[ExecutionId], Awaitable[bool]]) -> None:
-        """End, for ever, what belongs to runs that are over and what nobody calls."""
+        """For ever, end what belongs to runs that are over and what nobody calls."""
         while True:
             await asyncio.sleep(MIND_S)
             for execution_id in {execution_id for execution_id, _ in self._kept}:
@@ -208,7 +208,11 @@ class Servers:
     async def _connected(self, key: Key, target: Target, within: float, workspace: Workspace) -> "Connection":
         connect = await asyncio.to_thread(_sdk)
         connection = connect(target, self._guard, self._proxies, _Log(key, workspace))
-        await connection.open(within)
+        try:
+            await connection.open(within)
+        except BaseException:
+            await connection.close()
+            raise
         log.info("MCP server connected", server=key[1], execution_id=key[0], tools=len(connection.offers))
         return connection
 
