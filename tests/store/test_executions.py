@@ -1,6 +1,7 @@
 """Executions and workers as rows."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +11,10 @@ from kubiya_workers.contracts.agents import AgentSpec
 from kubiya_workers.contracts.environments import Environment
 from kubiya_workers.contracts.errors import Conflict
 from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
-from kubiya_workers.contracts.ids import EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
+from kubiya_workers.contracts.ids import AgentId, EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
 from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.queues import Queue
+from kubiya_workers.contracts.teams import Member
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.workers import Heartbeat, Worker, WorkerStatus
 from kubiya_workers.control_plane.store import environments, executions, queues, workers
@@ -40,13 +42,29 @@ def run(minute: int = 0, **fields: Any) -> StoredRun:
 async def store(database: Database, *runs: StoredRun) -> None:
     async with database.writing() as connection:
         for made in runs:
-            await executions.insert(
-                connection,
-                made.execution,
-                workspace=made.workspace,
-                run_start=made.run_start,
-                task_queue_name=made.task_queue_name,
-            )
+            await executions.insert(connection, made)
+
+
+async def test_a_teams_run_keeps_its_members_until_it_is_over(database: Database) -> None:
+    member = Member(
+        agent_id=AgentId("a1"),
+        agent=AgentSpec(name="ops", model="m"),
+        workspace=Workspace(env_vars={"TOKEN": "x"}, secrets=("TOKEN",)),
+    )
+    team = replace(run(execution_type="team", team_name="crew"), members=(member,))
+    part = run(1, team_name="crew", parent_execution_id=team.execution.id)
+    late = run(2, team_name="crew", parent_execution_id=team.execution.id, status=Status.COMPLETED)
+    asked = run(3, parent_execution_id=team.execution.id)  # by a person: no member's
+    await store(database, team, part, late, asked)
+    async with database.writing() as connection:
+        assert await executions.get_run(connection, team.execution.id) == team
+        assert await executions.open_members(connection, team.execution.id) == [part.execution]
+        of_team = await executions.list_(connection, executions.Filter(parent_id=team.execution.id))
+        assert of_team == [asked.execution, late.execution, part.execution]
+        await executions.update(connection, team.execution.id, members=None)
+        stored = await executions.get_run(connection, team.execution.id)
+    assert stored is not None
+    assert stored.members == ()
 
 
 async def test_a_run_comes_back_whole(database: Database) -> None:

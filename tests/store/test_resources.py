@@ -8,11 +8,12 @@ import pytest
 from kubiya_workers.contracts.agents import Agent, ExecutionEnvironment
 from kubiya_workers.contracts.environments import Environment
 from kubiya_workers.contracts.errors import Conflict
-from kubiya_workers.contracts.ids import AgentId, EnvironmentId, KeyId, QueueId, SkillId, WorkerId, new_id
+from kubiya_workers.contracts.ids import AgentId, EnvironmentId, KeyId, QueueId, SkillId, TeamId, WorkerId, new_id
 from kubiya_workers.contracts.keys import Key, Scope
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.skills import Skill
-from kubiya_workers.control_plane.store import agents, environments, keys, queues, skills
+from kubiya_workers.contracts.teams import Team
+from kubiya_workers.control_plane.store import agents, environments, keys, queues, skills, teams
 from kubiya_workers.control_plane.store.database import Database
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -36,7 +37,11 @@ def queue(environment_id: EnvironmentId, name: str = "main", **fields: Any) -> Q
     return Queue(id=queue_id, environment_id=environment_id, name=name, task_queue_name=queue_id, **MOMENTS, **fields)
 
 
-CASES = [(agents, agent), (skills, skill), (environments, environment)]
+def team(name: str = "crew") -> Team:
+    return Team(id=TeamId(new_id()), name=name, members=(AgentId("a1"), AgentId("a2")), **MOMENTS)
+
+
+CASES = [(agents, agent), (teams, team), (skills, skill), (environments, environment)]
 
 
 @pytest.mark.parametrize(("store", "make"), CASES)

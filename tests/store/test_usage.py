@@ -40,6 +40,20 @@ async def test_a_step_is_counted_once(database: Database) -> None:
         assert await usage.spent(connection, KeyId("k2"), None) == 0.0
 
 
+async def test_a_teams_sum_includes_its_members_and_each_call_is_there_once(database: Database) -> None:
+    team = run(entity_name="crew", execution_type="team", team_name="crew")
+    member = run(entity_name="ops", team_name="crew", parent_execution_id=team.execution.id)
+    await store(database, team, member, alone := run(entity_name="ops"))
+    async with database.writing() as connection:
+        for one in (team, member, alone):
+            await usage.add_step(connection, one.execution.id, 1, model="m", used=USED, worker_id=None, now=FIRST)
+    async with database.reading() as connection:
+        teams = await usage.sums(connection, UsageBy.TEAM, limit=10)
+        assert {row.name: row.calls for row in teams} == {"crew": 2, None: 1}
+        agents = await usage.sums(connection, UsageBy.AGENT, limit=10)
+        assert {row.name: row.calls for row in agents} == {"ops": 2, None: 1}
+
+
 async def test_a_setting_is_the_last_that_was_put(database: Database) -> None:
     async with database.writing() as connection:
         assert await settings.get(connection, "a") is None

@@ -43,6 +43,7 @@ SCRIPT: dict[str, Any] = {
     "Print something hostile": [tool("shell", {"command": f"echo {json.dumps(HOSTILE)}"}), f"It printed {HOSTILE}"],
     "Count slowly": [Reply(" ".join(str(number) for number in range(4000)), tokens_per_s=8)],
     "Ask before": [tool("shell", {"command": "echo approved"}), "Done, as you allowed."],
+    "Lead the": [tool("delegate", {"member": "careful", "task": "Ask before it."}), "The team is done."],
     "Fail at": [error(400, "this model does not speak that language")],
     "Say hello": ["Hello."],
 }
@@ -104,6 +105,7 @@ def stack(root: Path, **environ: str) -> Iterator[Stack]:
             asks = {"name": "asks-first", "type": "shell", "configuration": {"approval": "always"}}
             made.call("POST", "/skills", json=asks)
             made.call("POST", "/agents", json={"name": "careful", "skill_ids": ["asks-first"]})
+            made.call("POST", "/teams", json={"name": "crew", "members": ["careful"]})
             yield made
             assert machine.run("worker", "stop", f"--queue-id={QUEUE}").returncode == 0
             assert machine.run("server", "stop").returncode == 0

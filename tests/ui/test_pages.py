@@ -113,6 +113,24 @@ def test_an_approval_is_given_in_place(page: Page, made: Stack) -> None:
     expect(page.locator(".approval")).to_have_count(0)
 
 
+def test_a_team_is_chosen_and_its_members_run_is_one_click_away(page: Page, made: Stack) -> None:
+    settled(page, f"{made.origin}/playground")
+    page.get_by_label("Agent or team").select_option(label="crew")
+    page.get_by_role("textbox", name="Prompt").fill("Lead the team.")
+    page.get_by_role("button", name="Run").click()
+    card = page.locator(".tool")
+    expect(card.locator(".tool-main")).to_have_text("careful: Ask before it.", timeout=SLOW_MS)
+    expect(card).to_contain_text("waits for approval of shell by a person", timeout=SLOW_MS)
+    card.get_by_role("link", name="Its run").click()
+    expect(page.get_by_text("Member of")).to_be_visible(timeout=SLOW_MS)
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.get_by_role("link", name=re.compile("^[0-9a-f-]{36}$")).click()  # its parent
+    expect(page.get_by_text("The team is done.").first).to_be_visible(timeout=SLOW_MS)
+    page.goto(f"{made.origin}/executions")
+    for name in ("team crew", "crew/careful"):
+        expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible(timeout=SLOW_MS)
+
+
 def test_what_tools_and_models_print_is_text(page: Page, made: Stack) -> None:
     run = made.submit("Print something hostile, please.")
     made.until_status(run, "completed")

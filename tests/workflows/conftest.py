@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,12 @@ from kubiya_workers.contracts.activities import (
     ANNOUNCE,
     CALL_MODEL,
     CALL_TOOL,
+    DELEGATE,
     EXECUTION_WORKFLOW,
     LIST_TOOLS,
     SETTLE_TOOL,
     Announcement,
+    MemberRequest,
     ModelCall,
     ModelReply,
     Settlement,
@@ -36,10 +40,14 @@ from kubiya_workers.contracts.events import Delta, Fact, StatusChanged
 from kubiya_workers.contracts.executions import RunOutcome, RunStart
 from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
 from kubiya_workers.contracts.messages import AssistantMessage, ToolCall
-from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolStatus
+from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolSpec, ToolStatus
 from kubiya_workers.contracts.workers import Registered
 
 from .sandbox import SANDBOX
+
+MEMBER = AgentSpec(
+    name="member", model="m", tools=(ToolSpec(name="once", skill="shell", description="once", parameters={}),)
+)
 
 
 def free_port() -> int:
@@ -100,17 +108,34 @@ def calls(*names: str) -> ModelReply:
     return ModelReply(message=AssistantMessage(tool_calls=wanted), model="m")
 
 
+def delegates(**tasks: str) -> ModelReply:
+    """A coordinator's reply that gives these members their tasks."""
+    wanted = tuple(
+        ToolCall(id=f"call-{member}", name="delegate", arguments=json.dumps({"member": member, "task": task}))
+        for member, task in tasks.items()
+    )
+    return ModelReply(message=AssistantMessage(tool_calls=wanted), model="m")
+
+
 Reply = ModelReply | Exception | Callable[[ModelCall], Awaitable[ModelReply]]
 
 
 @dataclass
 class Script:
-    """The activities of a run: model replies in order (an exception is raised), and what a tool does."""
+    """The activities of a run: model replies in order (an exception is raised), and what a tool does.
+
+    `members` are the replies to the members of a team, in the order in which they ask; `refuse` raises where a member's
+    run cannot be had.
+    """
 
     replies: list[Reply]
     tool: Callable[[ToolRequest], Awaitable[ToolResult]] | None = None
     listed: ToolsListed | Exception = field(default_factory=ToolsListed)
     listings: list[ToolListing] = field(default_factory=list[ToolListing])
+    members: list[Reply] = field(default_factory=list[Reply])
+    refuse: Callable[[MemberRequest], Awaitable[None]] | None = None
+    delegations: list[MemberRequest] = field(default_factory=list[MemberRequest])
+    stored: list[RunStart] = field(default_factory=list[RunStart])
     model_calls: list[ModelCall] = field(default_factory=list[ModelCall])
     tool_requests: list[ToolRequest] = field(default_factory=list[ToolRequest])
     settlements: list[Settlement] = field(default_factory=list[Settlement])
@@ -119,7 +144,8 @@ class Script:
     @activity.defn(name=CALL_MODEL)
     async def call_model(self, call: ModelCall) -> ModelReply:
         self.model_calls.append(call)
-        reply = self.replies.pop(0)
+        of_member = any(member.execution_id == call.execution_id for member in self.stored)
+        reply = (self.members if of_member else self.replies).pop(0)
         if isinstance(reply, Exception):
             raise reply
         return reply if isinstance(reply, ModelReply) else await reply(call)
@@ -142,6 +168,16 @@ class Script:
     async def settle_tool(self, settlement: Settlement) -> ToolResult:
         self.settlements.append(settlement)
         return self._result(settlement.request, settlement.outcome, settlement.why)
+
+    @activity.defn(name=DELEGATE)
+    async def delegate(self, request: MemberRequest) -> RunStart:
+        if self.refuse:
+            await self.refuse(request)
+        self.delegations.append(request)
+        asked = request.delegation
+        agent = MEMBER.model_copy(update={"name": asked.member, "limits": asked.limits})
+        self.stored.append(RunStart(execution_id=ExecutionId(str(uuid.uuid4())), agent=agent, prompt=asked.task))
+        return self.stored[-1]
 
     @activity.defn(name=ANNOUNCE)
     async def announce(self, announcement: Announcement) -> None:
@@ -167,7 +203,14 @@ class Stage:
     ) -> AsyncIterator[WorkflowHandle[object, RunOutcome]]:
         """A started run, with a worker that serves it while the context lasts."""
         queue, execution_id = f"test-{uuid.uuid4()}", ExecutionId(str(uuid.uuid4()))
-        bodies = [script.call_model, script.call_tool, script.settle_tool, script.list_tools, script.announce]
+        bodies = [
+            script.call_model,
+            script.call_tool,
+            script.settle_tool,
+            script.list_tools,
+            script.delegate,
+            script.announce,
+        ]
         run = RunStart(
             execution_id=execution_id,
             agent=agent,
@@ -183,6 +226,7 @@ class Stage:
             workflows=[ExecutionWorkflow],
             activities=bodies,
             workflow_runner=SANDBOX,
+            max_heartbeat_throttle_interval=timedelta(milliseconds=200),  # cancels are heard with beats
         ):
             yield await self.client.start_workflow(
                 EXECUTION_WORKFLOW, run, id=execution_id, task_queue=queue, result_type=RunOutcome

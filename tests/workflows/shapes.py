@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from kubiya_workers.agent.teams import delegate_tool
 from kubiya_workers.contracts.activities import (
     SIGNAL_APPROVAL,
     SIGNAL_MARK_DONE,
@@ -17,10 +18,12 @@ from kubiya_workers.contracts.activities import (
 )
 from kubiya_workers.contracts.agents import AgentSpec
 from kubiya_workers.contracts.executions import RunOutcome, Status
+from kubiya_workers.contracts.ids import AgentId
 from kubiya_workers.contracts.mcp import McpServer
+from kubiya_workers.contracts.teams import Member
 from kubiya_workers.contracts.tools import Approval, ToolClass, ToolRequest, ToolResult, ToolSpec
 
-from .conftest import Script, Stage, calls, says
+from .conftest import Script, Stage, calls, delegates, says
 
 Handle = WorkflowHandle[object, RunOutcome]
 
@@ -53,6 +56,13 @@ EQUIPPED = AGENT.model_copy(
 )
 LISTED = ToolsListed(tools=(SEARCH,), faults=(ServerFault(server="spare", reason="it is away"),))
 AWAY = ToolsListed(faults=(ServerFault(server="it", reason="it is away"),))
+
+
+TEAM = AgentSpec(
+    name="team",
+    model="m",
+    tools=(delegate_tool([Member(agent_id=AgentId(name), agent=AgentSpec(name=name, model="m")) for name in "ab"]),),
+)
 
 
 async def until(condition: Callable[[], object], seconds: float = 15) -> None:
@@ -130,6 +140,17 @@ async def mcp_server_away(stage: Stage) -> Handle:
         return handle
 
 
+async def delegated(stage: Stage) -> Handle:
+    """Two members side by side, then one that fails."""
+    script = Script(
+        [delegates(a="first", b="second"), delegates(a="third"), says("done")],
+        members=[says("one"), says("two"), ApplicationError("broken", type="model_error", non_retryable=True)],
+    )
+    async with stage.playing(script, TEAM) as handle:
+        await handle.result()
+        return handle
+
+
 SHAPES: dict[str, Callable[[Stage], Awaitable[Handle]]] = {
     shape.__name__: shape
     for shape in (
@@ -142,5 +163,6 @@ SHAPES: dict[str, Callable[[Stage], Awaitable[Handle]]] = {
         continued_as_new,
         mcp_tools,
         mcp_server_away,
+        delegated,
     )
 }

@@ -183,6 +183,13 @@ export interface Degraded {
   reason: string;
 }
 
+export interface Delegation {
+  step: number;
+  member: string;
+  task: string;
+  limits: Limits;
+}
+
 export interface Disconnect {
   reason: string;
   exit_code: number | null;
@@ -254,6 +261,7 @@ export interface Execution {
   worker_queue_id: string | null;
   worker_id: string | null;
   parent_execution_id: string | null;
+  team_name: string | null;
   key_id: string | null;
   created_at: string;
   started_at: string | null;
@@ -398,6 +406,13 @@ export interface McpServer {
   config: { readonly [name: string]: unknown };
 }
 
+export interface Member {
+  agent_id: string;
+  agent: AgentSpec;
+  description: string | null;
+  workspace: Workspace;
+}
+
 export interface MessageAdded {
   step: number;
   attempt: number;
@@ -516,6 +531,18 @@ export interface NewQueue {
   single_execution_mode: boolean;
   auto_cleanup_after_seconds: number | null;
   parent_execution_id: string | null;
+}
+
+export interface NewTeam {
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  members: readonly string[];
+  configuration: { readonly [name: string]: unknown };
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown };
+  environment_ids: readonly string[];
+  execution_environment: ExecutionEnvironment | null;
 }
 
 export interface Notice {
@@ -783,6 +810,12 @@ export interface Slots {
   total: number;
 }
 
+export interface Spent {
+  usage: Usage;
+  model_calls: number;
+  tool_calls: number;
+}
+
 export interface StartedWith {
   cwd: string;
   flags: { readonly [name: string]: string };
@@ -830,6 +863,36 @@ export interface SystemMessage {
   content: string;
 }
 
+export interface Team {
+  id: string;
+  organization_id: string;
+  name: string;
+  description: string | null;
+  system_prompt: string | null;
+  status: string;
+  members: readonly string[];
+  configuration: { readonly [name: string]: unknown };
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown };
+  environment_ids: readonly string[];
+  execution_environment: ExecutionEnvironment | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface TeamPatch {
+  name: string | null;
+  description: string | null;
+  system_prompt: string | null;
+  status: string | null;
+  members: readonly string[] | null;
+  configuration: { readonly [name: string]: unknown } | null;
+  model_id: string | null;
+  llm_config: { readonly [name: string]: unknown } | null;
+  environment_ids: readonly string[] | null;
+  execution_environment: ExecutionEnvironment | null;
+}
+
 export interface ToolCall {
   id: string;
   name: string;
@@ -870,6 +933,28 @@ export interface ToolOutputChunk {
   offset: number;
 }
 
+export interface ToolRequest {
+  execution_id: string;
+  step: number;
+  call_id: string;
+  tool: string;
+  spec: ToolSpec | null;
+  arguments: string;
+  idempotency_key: string;
+  server: McpServer | null;
+}
+
+export interface ToolResult {
+  call_id: string;
+  tool: string;
+  status: ToolStatus;
+  content: string;
+  output: { readonly [name: string]: unknown };
+  error: string | null;
+  duration_ms: number;
+  spent: Spent;
+}
+
 export interface ToolSpec {
   name: string;
   skill: string;
@@ -890,7 +975,10 @@ export interface ToolStarted {
   tool_name: string;
   tool_execution_id: string;
   tool_input: { readonly [name: string]: unknown };
+  member_execution_id: string | null;
 }
+
+export type ToolStatus = "success" | "failed" | "denied" | "unknown";
 
 export type UpkeepState = "starting" | "running" | "restarting" | "crash-looping" | "stopping" | "stopped" | "failed";
 
@@ -1004,6 +1092,12 @@ export interface WorkerReport {
 export type WorkerStatus = "active" | "paused" | "draining" | "lost" | "disconnected" | "crash_looping";
 
 export type WorkerType = "local" | "daemon" | "docker" | "kubernetes" | "remote";
+
+export interface Workspace {
+  working_dir: string | null;
+  env_vars: { readonly [name: string]: string };
+  secrets: readonly string[];
+}
 
 export interface ConsoleSession {
   csrf: string;

@@ -1,5 +1,7 @@
 // Numbers, times and states in words.
 
+import type { Execution } from "./contracts";
+
 const SIZES = ["B", "KB", "MB", "GB", "TB"];
 
 export function size(bytes: number | null | undefined): string {
@@ -50,6 +52,13 @@ export function money(usd: number | null | undefined): string {
 
 export function pluralized(number: number, noun: string): string {
   return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** Who runs it: an agent, a team, or a member of one. */
+export function whoOf(run: Pick<Execution, "entity_name" | "entity_id" | "execution_type" | "team_name">): string {
+  const name = run.entity_name ?? run.entity_id;
+  if (run.execution_type === "team") return `team ${name}`;
+  return run.team_name === null ? name : `${run.team_name}/${name}`;
 }
 
 export type Tone = "good" | "bad" | "warn" | "busy" | "calm";

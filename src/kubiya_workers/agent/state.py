@@ -32,14 +32,20 @@ def with_reply(state: RunState, message: AssistantMessage, usage: Usage) -> RunS
 
 
 def with_results(state: RunState, results: tuple[ToolResult, ...]) -> RunState:
-    """The state after tool calls came back, in the order in which the model asked for them."""
+    """The state after tool calls came back, in the order in which the model asked for them.
+
+    What members of a team used in them counts in the budgets of the team's run.
+    """
     answered = {result.call_id for result in results}
+    spent = [result.spent for result in results]
     replies = tuple(ToolMessage(tool_call_id=result.call_id, content=result.content) for result in results)
     return state.model_copy(
         update={
             "messages": (*state.messages, *replies),
             "open_calls": tuple(open_ for open_ in state.open_calls if open_.call.id not in answered),
-            "tool_calls": state.tool_calls + len(results),
+            "usage": sum((one.usage for one in spent), state.usage),
+            "model_calls": state.model_calls + sum(one.model_calls for one in spent),
+            "tool_calls": state.tool_calls + len(results) + sum(one.tool_calls for one in spent),
         }
     )
 

@@ -5,6 +5,7 @@ import sys
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.agents import Agent
+from kubiya_workers.contracts.teams import Team
 
 from . import talk
 from .output import details
@@ -18,23 +19,33 @@ async def agreed(cp: ControlPlaneClient, request: RunRequest) -> bool:
 
 
 async def preview(cp: ControlPlaneClient, request: RunRequest) -> str:
-    """The agent, its model and tools, the place and the prompt.
+    """The agent or team, its model and tools, the place and the prompt.
 
     Raises:
-        NotFound: no such agent.
+        NotFound: no such agent or team.
     """
-    agent = await cp.agents.get(request.agent)
-    model = request.new.model or agent.model_id or (await cp.models.default()).value
+    who: Agent | Team
+    if request.who.kind == "team":
+        who = await cp.teams.get(request.who.ref)
+        means = ("Members", await _members(cp, who) or "none")
+    else:
+        who = await cp.agents.get(request.who.ref)
+        means = ("Tools", await _tools(cp, who) or "none")
+    model = request.new.model or who.model_id or (await cp.models.default()).value
     return details(
         (
-            ("Agent", agent.name),
+            (request.who.kind.capitalize(), who.name),
             ("Model", model),
-            ("Tools", await _tools(cp, agent) or "none"),
+            means,
             ("Runs on", _place(request)),
             ("Directory", request.directory or "the worker's own"),
             ("Prompt", request.new.prompt),
         )
     )
+
+
+async def _members(cp: ControlPlaneClient, team: Team) -> list[str]:
+    return [agent.name for agent in await asyncio.gather(*map(cp.agents.get, team.members))]
 
 
 async def _tools(cp: ControlPlaneClient, agent: Agent) -> list[str]:

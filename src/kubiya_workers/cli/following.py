@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import Refusal
-from kubiya_workers.contracts.events import Done
+from kubiya_workers.contracts.events import Done, HistoryComplete
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status, Submitted
 
+from .beneath import beneath
 from .exit import Exit, Failed
 from .render.renderer import Renderer
+from .run_request import Who
 
 _SETTLE_S = 5.0
 _LOOK_S = 0.05
@@ -42,9 +44,10 @@ class Ended:
                 return f"The execution {run.status}{code}{_because(run.error_message)}"
 
 
-async def submit(cp: ControlPlaneClient, agent: str, new: NewExecution) -> Submitted:
+async def submit(cp: ControlPlaneClient, who: Who, new: NewExecution) -> Submitted:
     """Submit a run. When this is cancelled midway, what was submitted is cancelled too: nobody would know of it."""
-    request = asyncio.create_task(cp.agents.execute(agent, new))
+    execute = cp.teams.execute if who.kind == "team" else cp.agents.execute
+    request = asyncio.create_task(execute(who.ref, new))
     try:
         return await asyncio.shield(request)
     except asyncio.CancelledError:
@@ -62,7 +65,7 @@ async def follow(cp: ControlPlaneClient, execution: str, renderer: Renderer, *, 
     """
     try:
         async with asyncio.timeout(None if timeout is None else timeout + _GRACE_S):
-            await _show(cp, execution, renderer)
+            await show(cp, execution, renderer)
     except TimeoutError:
         await cancel(cp, execution)
         raise Failed(
@@ -81,12 +84,17 @@ async def cancel(cp: ControlPlaneClient, execution: str) -> None:
                 await asyncio.sleep(_LOOK_S)
 
 
-async def _show(cp: ControlPlaneClient, execution: str, renderer: Renderer) -> None:
-    async with contextlib.aclosing(cp.executions.stream(execution)) as events:
+async def show(cp: ControlPlaneClient, execution: str, renderer: Renderer, *, past_only: bool = False) -> None:
+    """Show the run to its end, or to where it is now; with what its members do, where it is a team's."""
+    stream = cp.executions.stream(execution)
+    async with beneath(cp, renderer) as members, contextlib.aclosing(stream) as events:
         async for event_id, event in events:
+            await members.before(event)
             renderer.event(event_id, event)
-            if isinstance(event, Done):
+            if isinstance(event, Done) or (past_only and isinstance(event, HistoryComplete)):
                 return
+            if not past_only:
+                members.after(event)
 
 
 def _because(text: str | None) -> str:

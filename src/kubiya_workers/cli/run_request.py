@@ -4,8 +4,17 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
+from typing import Literal
 
 from kubiya_workers.contracts.executions import NewExecution
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who runs it: an agent or a team, by id or name."""
+
+    kind: Literal["agent", "team"]
+    ref: str
 
 
 @dataclass(frozen=True)
@@ -15,7 +24,7 @@ class RunRequest:
     `directory` is where the tools work: on this machine for a local run, on the worker's otherwise (None: its own).
     """
 
-    agent: str
+    who: Who
     new: NewExecution
     local: bool
     environment: str | None
@@ -35,20 +44,22 @@ class Unclear(Exception):
     """The words do not say what to run."""
 
 
-def agent_and_prompt(words: tuple[str, ...]) -> tuple[str | None, str]:
-    """`agent ID PROMPT…` names the agent; anything else is a prompt, its words joined.
+def who_and_prompt(words: tuple[str, ...]) -> tuple[Who | None, str]:
+    """`agent ID PROMPT…` and `team ID PROMPT…` name who runs it; anything else is a prompt, its words joined.
 
     A prompt that begins with the word `agent` or `team` is given as one quoted word.
 
     Raises:
-        Unclear: an agent without a prompt, or a team.
+        Unclear: an agent or a team without a prompt.
     """
     match words:
-        case ("agent", agent, *prompt) if prompt:
-            return agent, " ".join(prompt)
-        case ("agent", word):
-            raise Unclear(f"'agent {word}' needs an agent and a prompt: kubiya exec agent {shlex.quote(word)} PROMPT.")
-        case ("team", _, _, *_):
-            raise Unclear("Teams are not available in this version; quote a prompt that begins with 'team'.")
+        case (("agent" | "team") as kind, ref, *prompt) if prompt:
+            return Who(kind, ref), " ".join(prompt)
+        case (("agent" | "team") as kind, word):
+            what = "an agent" if kind == "agent" else "a team"
+            raise Unclear(
+                f"'{kind} {word}' needs {what} and a prompt: kubiya exec {kind} {shlex.quote(word)} PROMPT; quote a "
+                f"prompt that begins with '{kind}'."
+            )
         case _:
             return None, " ".join(words)

@@ -1,9 +1,10 @@
 """Every command: its name, where it is, and its line of help. Importing this costs nothing."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "exec": ("kubiya_workers.cli.commands.exec:command", "Run a prompt on an agent."),
+    "exec": ("kubiya_workers.cli.commands.exec:command", "Run a prompt on an agent or a team."),
     "execution": ("kubiya_workers.cli.commands.execution:group", "Look at runs, follow them, steer them."),
     "agent": ("kubiya_workers.cli.commands.agent:group", "Agents: who runs a prompt, with which model and skills."),
+    "team": ("kubiya_workers.cli.commands.team:group", "Teams: agents that work on one prompt together."),
     "skill": ("kubiya_workers.cli.commands.skill:group", "Skills: bundles of tools with limits."),
     "model": ("kubiya_workers.cli.commands.model:group", "Models that agents can use."),
     "queue": ("kubiya_workers.cli.commands.queue:group", "Queues that workers poll."),

@@ -8,8 +8,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from kubiya_workers.contracts.console import Minute
 from kubiya_workers.contracts.events import Delta, Fact, Marker
-from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, Status, UserInput
+from kubiya_workers.contracts.executions import ApprovalAnswer, Execution, RunStart, Status, UserInput
 from kubiya_workers.contracts.queues import QueueBacklog
+from kubiya_workers.contracts.teams import Delegation
 from kubiya_workers.contracts.tools import Workspace
 
 from .connection import Connection
@@ -22,6 +23,7 @@ _MINUTES = TypeAdapter(list[Minute])
 _BACKLOGS = TypeAdapter(list[QueueBacklog])
 _MANY = TypeAdapter(list[Execution])
 _WORKSPACE = TypeAdapter(Workspace)
+_RUN = TypeAdapter(RunStart)
 
 
 class Executions:
@@ -33,6 +35,8 @@ class Executions:
         *,
         status: Status | None = None,
         agent: str | None = None,
+        team: str | None = None,
+        parent: str | None = None,
         queue: str | None = None,
         worker: str | None = None,
         since: datetime | None = None,
@@ -46,6 +50,8 @@ class Executions:
         query = {
             "status": status and status.value,
             "agent_id": agent,
+            "team_id": team,
+            "parent_execution_id": parent,
             "worker_queue_id": queue,
             "worker_id": worker,
             "since": since and since.isoformat(),
@@ -88,6 +94,10 @@ class Executions:
     async def workspace(self, execution: str) -> Workspace:
         """Where and with what its tools run; only for the workers of its queue."""
         return await self._connection.get(f"/executions/{part(execution)}/workspace", _WORKSPACE)
+
+    async def delegate(self, execution: str, wanted: Delegation) -> RunStart:
+        """A member's run of a step of a team's run, stored; only for the workers of its queue."""
+        return await self._connection.put("POST", f"/executions/{part(execution)}/delegations", _RUN, wanted)
 
     async def stream(
         self, execution: str, last_event_id: str | None = None

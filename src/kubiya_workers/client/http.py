@@ -13,6 +13,7 @@ from .keys import Keys
 from .models import Models
 from .queues import Queues
 from .skills import Skills
+from .teams import Teams
 from .usage import UsageReports
 from .workers import Workers
 
@@ -27,6 +28,7 @@ class ControlPlaneClient:
     def __init__(self, url: str, key: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.connection = Connection(url, key, transport=transport)
         self.agents = Agents(self.connection)
+        self.teams = Teams(self.connection)
         self.skills = Skills(self.connection)
         self.models = Models(self.connection)
         self.environments = Environments(self.connection)

@@ -21,10 +21,10 @@ from .target import Target
 PREFIX = "/api/v1/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
-_READ = re.compile(r"(agents|skills|environments|worker-queues|workers|models|usage|executions)(/.*)?")
+_READ = re.compile(r"(agents|teams|skills|environments|worker-queues|workers|models|usage|executions)(/.*)?")
 _WORKERS_ONLY = re.compile(r"executions/[^/]+/(workspace|steps/.*)")
 _WRITE = re.compile(
-    r"agents(/[^/]+(/execute)?)?"
+    r"(agents|teams)(/[^/]+(/execute)?)?"
     r"|skills(/[^/]+)?"
     r"|environments(/[^/]+(/worker-queues)?)?"
     r"|worker-queues/[^/]+"

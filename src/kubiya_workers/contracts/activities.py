@@ -6,6 +6,7 @@ from .events import RunEvent
 from .ids import ExecutionId
 from .mcp import McpServer
 from .messages import AssistantMessage, Message, Price, Usage
+from .teams import Delegation
 from .tools import ToolRequest, ToolSpec, ToolStatus
 from .wire import Wire
 
@@ -14,6 +15,7 @@ CALL_MODEL = "kubiya.call_model"
 CALL_TOOL = "kubiya.call_tool"
 SETTLE_TOOL = "kubiya.settle_tool"
 LIST_TOOLS = "kubiya.list_tools"
+DELEGATE = "kubiya.delegate"
 ANNOUNCE = "kubiya.announce"
 
 SIGNAL_MESSAGE = "message"
@@ -84,8 +86,16 @@ class ToolsListed(Wire):
     notes: tuple[str, ...] = ()
 
 
+class MemberRequest(Wire):
+    """A member's run that is to be stored; the workflow starts it once it is."""
+
+    execution_id: ExecutionId
+    """The team's."""
+    delegation: Delegation
+
+
 class Announcement(Wire):
-    """Facts that the workflow itself makes: status changes and approvals."""
+    """Facts that the workflow itself makes: status changes, approvals and delegations."""
 
     execution_id: ExecutionId
     events: tuple[RunEvent, ...]

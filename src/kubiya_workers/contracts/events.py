@@ -9,13 +9,14 @@ fields in another `data` object, and every event carries `timestamp`, `step` and
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, TypeAdapter
 
 from .executions import Status
 from .ids import ExecutionId
 from .messages import ToolCall, Usage
+from .tools import ToolRequest, ToolResult
 from .wire import JsonObject, Timestamp, Wire
 
 
@@ -60,10 +61,23 @@ class MessageAdded(_Event):
 
 
 class ToolStarted(_Event):
+    """A tool call began. `member_execution_id` names the run of the member that a delegation gives its task to."""
+
     type: Literal["tool_started"] = "tool_started"
     tool_name: str
     tool_execution_id: str
     tool_input: JsonObject = {}
+    member_execution_id: ExecutionId | None = None
+
+    @classmethod
+    def of(cls, request: ToolRequest, attempt: int, tool_input: JsonObject) -> Self:
+        return cls(
+            step=request.step,
+            attempt=attempt,
+            tool_name=request.tool,
+            tool_execution_id=f"tool-{request.step}",
+            tool_input=tool_input,
+        )
 
 
 class ToolCompleted(_Event):
@@ -80,6 +94,22 @@ class ToolCompleted(_Event):
     call_id: str = ""
     outcome: str = ""
     content: str = ""
+
+    @classmethod
+    def of(cls, request: ToolRequest, attempt: int, result: ToolResult) -> Self:
+        return cls(
+            step=request.step,
+            attempt=attempt,
+            tool_name=request.tool,
+            tool_execution_id=f"tool-{request.step}",
+            tool_status=result.wire_status,
+            tool_output=result.output,
+            tool_error=result.error,
+            duration_ms=result.duration_ms,
+            call_id=result.call_id,
+            outcome=result.status,
+            content=result.content,
+        )
 
 
 class ApprovalRequested(_Event):

@@ -90,12 +90,19 @@ class Execution(Wire):
     worker_queue_id: QueueId | None = None
     worker_id: WorkerId | None = None
     parent_execution_id: ExecutionId | None = None
+    team_name: str | None = None
+    """The team whose run it is, or whose run delegated it."""
     key_id: KeyId | None = None
     """The key that it was submitted with."""
     created_at: Timestamp
     started_at: Timestamp | None = None
     completed_at: Timestamp | None = None
     updated_at: Timestamp
+
+    @property
+    def is_delegated(self) -> bool:
+        """Whether it is a member's part of a team's run, its parent: that one alone starts it."""
+        return self.execution_type == "agent" and self.team_name is not None
 
 
 class NewExecution(Wire):

@@ -6,6 +6,7 @@ from typing import NewType
 
 ExecutionId = NewType("ExecutionId", str)
 AgentId = NewType("AgentId", str)
+TeamId = NewType("TeamId", str)
 SkillId = NewType("SkillId", str)
 EnvironmentId = NewType("EnvironmentId", str)
 QueueId = NewType("QueueId", str)

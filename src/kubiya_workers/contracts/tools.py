@@ -5,6 +5,7 @@ from typing import Literal
 
 from .ids import ExecutionId
 from .mcp import McpServer
+from .messages import Usage
 from .wire import JsonObject, Wire
 
 
@@ -67,6 +68,14 @@ class ToolStatus(StrEnum):
     """The worker died while a `once` tool ran: it may or may not have taken effect."""
 
 
+class Spent(Wire):
+    """What a call used of the budgets of its run, beyond being a call: a member of a team calls models and tools."""
+
+    usage: Usage = Usage()
+    model_calls: int = 0
+    tool_calls: int = 0
+
+
 class ToolResult(Wire):
     """What came of one tool call: `content` is what the model reads, `output` what people and programs read."""
 
@@ -77,6 +86,7 @@ class ToolResult(Wire):
     output: JsonObject = {}
     error: str | None = None
     duration_ms: int = 0
+    spent: Spent = Spent()
 
     @property
     def wire_status(self) -> Literal["success", "failed"]:

@@ -10,6 +10,8 @@ class UsageBy(StrEnum):
     """What is summed up: calls of the same agent, of the same day (UTC), and so on."""
 
     AGENT = "agent"
+    TEAM = "team"
+    """Its members' calls among them."""
     MODEL = "model"
     WORKER = "worker"
     QUEUE = "queue"

@@ -21,6 +21,7 @@ from .routes import (
     objects,
     queues,
     skills,
+    teams,
     temporal,
     tickets,
     usage,
@@ -29,7 +30,7 @@ from .routes import (
 
 API = "/api/v1"
 
-_RESOURCES = (agents, skills, environments, workers, queues, keys, tickets, models, usage, objects, temporal)
+_RESOURCES = (agents, teams, skills, environments, workers, queues, keys, tickets, models, usage, objects, temporal)
 
 
 def build(

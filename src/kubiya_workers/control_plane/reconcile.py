@@ -67,21 +67,28 @@ class Reconciler:
         task.add_done_callback(lambda _: self._watches.pop(execution_id, None))
 
     async def _close_at_end(self, execution_id: ExecutionId) -> None:
+        begun = False
         while True:
             try:
                 outcome = await self._engine.outcome(execution_id)
                 await self._executions.close(execution_id, outcome)
                 return
             except NotFound:
-                await self._close_if_gone(execution_id)
-                return
+                # A member's run may have begun between this answer and now: only what is still missing then is gone.
+                if begun or not (begun := await self._has_begun(execution_id)):
+                    await self._close_if_gone(execution_id)
+                    return
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 
     async def _close_if_gone(self, execution_id: ExecutionId) -> None:
-        """A pending run never reached Temporal, and the sweep starts it; any other one was there and is lost."""
+        """A pending run never reached Temporal, and the sweep starts it, or its team's run, while that one is open;
+        any other one was there and is lost."""
         execution = await self._executions.get(execution_id)
         if execution.status is Status.PENDING:
+            if execution.is_delegated and await self._is_over(execution.parent_execution_id):
+                never = RunOutcome(status=Status.CANCELLED, error="its team's run ended before this one began")
+                await self._executions.close(execution_id, never)
             return
         lost = RunOutcome(
             status=Status.FAILED,
@@ -89,6 +96,13 @@ class Reconciler:
             error="Temporal does not know this run any more: its history was deleted or has expired",
         )
         await self._executions.close(execution_id, lost)
+
+    async def _has_begun(self, execution_id: ExecutionId) -> bool:
+        return (await self._executions.get(execution_id)).status is not Status.PENDING
+
+    async def _is_over(self, execution_id: ExecutionId | None) -> bool:
+        found = None if execution_id is None else await self._executions.find(execution_id)
+        return found is None or found.status.is_terminal
 
     async def _sweep_for_ever(self) -> None:
         while True:
@@ -115,7 +129,7 @@ class Reconciler:
     async def _reconcile(self, run: StoredRun) -> None:
         if run.execution.id in self._watches:
             return
-        if run.execution.status is Status.PENDING:
+        if run.execution.status is Status.PENDING and not run.execution.is_delegated:
             # Idempotent: it is started only if Temporal never heard of it.
             await self._executions.start_stored(run)
         self.watch(run.execution.id)

@@ -18,7 +18,6 @@ from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts import pool
 from kubiya_workers.contracts.errors import Refusal, Unauthorized
 from kubiya_workers.contracts.executions import Status
-from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.workers import Disconnect, Registered
 from kubiya_workers.launchers import heap
 from kubiya_workers.launchers.guard import Guard
@@ -175,7 +174,10 @@ class _Life:
 
 
 async def _one_execution(session: Session) -> int:
-    """Return once the first execution that this worker worked on is over: 0 when it completed, else 1."""
+    """Return once the execution that this worker worked on is over: 0 when it completed, else 1.
+
+    A member's run is a part of its team's: that one's end counts.
+    """
     registered = session.registered
     async with ControlPlaneClient(registered.control_plane_url, registered.worker_token) as client:
         while True:
@@ -184,9 +186,11 @@ async def _one_execution(session: Session) -> int:
             if taken is None:
                 continue
             with contextlib.suppress(Refusal):
-                status = (await client.executions.get(ExecutionId(taken))).status
-                if status.is_terminal:
-                    return 0 if status is Status.COMPLETED else 1
+                run = await client.executions.get(taken)
+                if run.is_delegated and run.parent_execution_id:
+                    run = await client.executions.get(run.parent_execution_id)
+                if run.status.is_terminal:
+                    return 0 if run.status is Status.COMPLETED else 1
 
 
 async def _register_again(settings: WorkerSettings, stop: StopSignals) -> Registered | None:

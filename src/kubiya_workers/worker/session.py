@@ -25,6 +25,7 @@ from kubiya_workers.settings.worker import WorkerSettings
 from .activities.announce import Announce
 from .activities.call_model import CallModel
 from .activities.call_tool import CallTool
+from .activities.delegate import Delegate
 from .activities.list_tools import ListTools
 from .activities.steps import Steps
 from .connection import Connection, connect
@@ -159,6 +160,7 @@ def _bodies(
         call_tool.run,
         call_tool.settle,
         ListTools(steps, servers).run,
+        Delegate(steps).run,
         Announce(steps).run,
     )
 

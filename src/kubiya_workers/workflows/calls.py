@@ -20,9 +20,11 @@ from kubiya_workers.contracts.activities import (
     ANNOUNCE,
     CALL_MODEL,
     CALL_TOOL,
+    DELEGATE,
     LIST_TOOLS,
     SETTLE_TOOL,
     Announcement,
+    MemberRequest,
     ModelCall,
     ModelReply,
     ServerFault,
@@ -31,7 +33,7 @@ from kubiya_workers.contracts.activities import (
     ToolsListed,
 )
 from kubiya_workers.contracts.errors import BudgetExhausted
-from kubiya_workers.contracts.executions import FailureReason
+from kubiya_workers.contracts.executions import FailureReason, RunStart
 from kubiya_workers.contracts.tools import ToolClass, ToolRequest, ToolResult, ToolStatus
 
 # A dead worker is noticed after this long without a beat; workers beat every second and give up their own
@@ -61,6 +63,10 @@ class ModelFailed(Exception):
     def __init__(self, reason: FailureReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class NotDelegated(Exception):
+    """A member's run cannot be had; the message says why."""
 
 
 async def list_tools(listing: ToolListing, *, remaining_s: float | None) -> ToolsListed:
@@ -156,6 +162,35 @@ def _why_tool_failed(error: ActivityError) -> str:
             return cause.message
         case cause:
             return str(cause or error)
+
+
+async def delegate(request: MemberRequest, *, remaining_s: float | None) -> RunStart:
+    """A member's run, stored and ready to be started; asked for again, it is the same one.
+
+    Raises:
+        NotDelegated: it is refused, or the time of the run is used up.
+        asyncio.CancelledError: the run was cancelled.
+    """
+    try:
+        return await workflow.execute_activity(
+            DELEGATE,
+            request,
+            result_type=RunStart,
+            start_to_close_timeout=SETTLE_TIMEOUT,
+            schedule_to_close_timeout=None if remaining_s is None else timedelta(seconds=remaining_s),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+            summary=request.delegation.member,
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        raise NotDelegated(_why_tool_failed(error)) from error
+
+
+def not_run(request: ToolRequest, why: str) -> Settlement:
+    """A call that was never begun, because of what it asks for."""
+    return Settlement(request=request, attempts=0, outcome=ToolStatus.FAILED, why=why)
 
 
 async def settle(settlement: Settlement) -> ToolResult:

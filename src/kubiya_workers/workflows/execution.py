@@ -8,7 +8,7 @@ from typing import Literal
 from temporalio import workflow
 
 from kubiya_workers.agent import state as run_state
-from kubiya_workers.agent.limits import remaining_s
+from kubiya_workers.agent.limits import remaining_s, share
 from kubiya_workers.agent.loop import (
     AskApproval,
     AwaitMessage,
@@ -24,6 +24,7 @@ from kubiya_workers.agent.loop import (
     tools_of,
 )
 from kubiya_workers.agent.mcp import verdict
+from kubiya_workers.agent.teams import is_delegation
 from kubiya_workers.contracts.activities import (
     EXECUTION_WORKFLOW,
     SIGNAL_APPROVAL,
@@ -36,12 +37,13 @@ from kubiya_workers.contracts.activities import (
     ModelCall,
     ToolListing,
 )
+from kubiya_workers.contracts.agents import Limits
 from kubiya_workers.contracts.events import Degraded, Delta, Fact, StatusChanged
 from kubiya_workers.contracts.executions import FailureReason, OpenCall, RunOutcome, RunStart, Status
 from kubiya_workers.contracts.mcp import McpServer
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult
 
-from . import approvals, calls, handover
+from . import approvals, calls, handover, members
 from .inbox import Inbox
 
 
@@ -126,14 +128,21 @@ class ExecutionWorkflow:
         return None
 
     async def _call_tools(self, open_calls: tuple[OpenCall, ...]) -> None:
-        results = await asyncio.gather(*map(self._call_tool, open_calls))
-        self._state = run_state.with_results(self._state, tuple(results))
+        requests = [(self._request(call), call.approved) for call in open_calls]
+        delegations = sum(is_delegation(request.spec) for request, _ in requests)
+        limits = share(self._start.agent.limits, self._state, self._elapsed, among=max(1, delegations))
+        running = [self._call_tool(request, approved, limits) for request, approved in requests]
+        # All have ended before any failure counts: a cancelled run ends after its members' runs, not beside them.
+        ended = await asyncio.gather(*running, return_exceptions=True)
+        self._state = run_state.with_results(self._state, tuple(map(_result, ended)))
 
-    async def _call_tool(self, open_call: OpenCall) -> ToolResult:
-        request = self._request(open_call)
-        if open_call.approved is False:
+    async def _call_tool(self, request: ToolRequest, approved: bool | None, limits: Limits) -> ToolResult:
+        """`limits` is what a member's run may use, if this gives one a task."""
+        if approved is False:
             return await calls.settle(approvals.refused(request, self._inbox))
-        return await calls.call_tool(request, remaining_s=remaining_s(self._start.agent.limits, self._elapsed))
+        if is_delegation(request.spec):
+            return await members.delegated(request, limits, self._inbox)
+        return await calls.call_tool(request, remaining_s=limits.max_wall_s)
 
     def _request(self, open_call: OpenCall) -> ToolRequest:
         execution_id, call = self._start.execution_id, open_call.call
@@ -242,3 +251,9 @@ class ExecutionWorkflow:
     @workflow.signal(name=SIGNAL_APPROVAL)
     def on_approval(self, answer: ApprovalSignal) -> None:
         self._inbox.decide(answer)
+
+
+def _result(ended: ToolResult | BaseException) -> ToolResult:
+    if isinstance(ended, BaseException):
+        raise ended
+    return ended

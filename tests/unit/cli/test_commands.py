@@ -22,8 +22,11 @@ RUN = {"id": "r1", "execution_id": "r1", "entity_id": "a1", "prompt": "say\nhi",
 MODEL = {"id": "m", "value": "kubiya/offline", "label": "Offline", "provider": "kubiya"}
 KEY_ROW = {"id": "k1", "name": "laptop", "scope": "client", "prefix": "kbw_abcd", "created_at": NOW}
 
+TEAM = {"id": "t1", "name": "crew", "members": ["a1"], **TIMES}
+
 LISTS = {
     "agent": ("agents", AGENT, "ops"),
+    "team": ("teams", TEAM, "crew"),
     "skill": ("skills", SKILL, "git-only"),
     "queue": ("worker-queues", QUEUE, "my-queue"),
     "environment": ("environments", ENVIRONMENT, "prod"),
@@ -287,3 +290,18 @@ def test_an_agent_takes_the_servers_of_other_programs_files(
     (tmp_path / "mcp.json").write_text(json.dumps(file))
     assert kubiya("agent", "create", "--name", "ops", "--mcp-servers", f"@{tmp_path / 'mcp.json'}") == 0
     assert api.asked[-1].body["execution_environment"] == {"mcp_servers": {"it": {"command": "x"}}}
+
+
+def test_a_team_is_made_shown_and_changed(api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureFixture[str]) -> None:
+    api.answers["POST /api/v1/teams"] = (201, TEAM)
+    api.answers["PATCH /api/v1/teams/crew"] = (200, TEAM)
+    api.answers["GET /api/v1/agents"] = (200, [AGENT])
+    assert kubiya("team", "create", "--name=crew", "--member=ops", "--member", "a2", "--model=m") == 0
+    assert "Members:  ops" in capsys.readouterr().out, "by their names"
+    made = next(asked.body for asked in api.asked if asked.method == "POST")
+    assert (made["name"], made["members"], made["model_id"]) == ("crew", ["ops", "a2"], "m")
+    assert kubiya("team", "update", "crew", "--member=ops", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["members"] == ["a1"]
+    assert next(asked.body for asked in api.asked if asked.method == "PATCH") == {"members": ["ops"]}
+    assert kubiya("team", "update", "crew") == 2
+    assert kubiya("team", "create", "--name=crew") == 2

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubiya_workers.cli.run_request import Unclear, agent_and_prompt
+from kubiya_workers.cli.run_request import Unclear, Who, who_and_prompt
 from kubiya_workers.contracts.events import Connected, Delta, Done, Fact, Marker, MessageAdded, StatusChanged, to_wire
 from kubiya_workers.contracts.executions import Status
 from kubiya_workers.contracts.ids import ExecutionId
@@ -155,7 +155,9 @@ def test_an_environment_is_the_control_planes_to_find_a_queue_in(api: FakeApi, k
         ["--yes", "-o", "json", "--stream-format", "json", "hi"],
         ["--yes", "--agent", "a", "agent", "b", "hi"],
         ["--yes", "agent", "b"],
-        ["--yes", "team", "b", "hi"],
+        ["--yes", "team", "b"],
+        ["--yes", "--team", "a", "team", "b", "hi"],
+        ["--yes", "--team", "a", "--agent", "a", "hi"],
         ["--yes", "--timeout", "0", "hi"],
         ["--yes", "--bogus", "hi"],
     ],
@@ -175,9 +177,11 @@ def test_logs_replay_a_run(api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureF
     assert capsys.readouterr().out == "the answer\n"
 
 
-def test_words_that_name_an_agent() -> None:
-    assert agent_and_prompt(("agent", "ops", "do", "it")) == ("ops", "do it")
-    assert agent_and_prompt(("agent",)) == (None, "agent")
-    assert agent_and_prompt(("agent ops do it",)) == (None, "agent ops do it")
-    with pytest.raises(Unclear):
-        agent_and_prompt(("agent", "ops"))
+def test_words_that_say_who_runs_it() -> None:
+    assert who_and_prompt(("agent", "ops", "do", "it")) == (Who("agent", "ops"), "do it")
+    assert who_and_prompt(("team", "release", "do", "it")) == (Who("team", "release"), "do it")
+    assert who_and_prompt(("agent",)) == (None, "agent")
+    assert who_and_prompt(("agent ops do it",)) == (None, "agent ops do it")
+    for kind in ("agent", "team"):
+        with pytest.raises(Unclear, match=f"kubiya exec {kind} ops PROMPT"):
+            who_and_prompt((kind, "ops"))

@@ -12,7 +12,7 @@ from kubiya_workers.cli import local_run
 from kubiya_workers.cli.connect import Reached
 from kubiya_workers.cli.exit import Failed
 from kubiya_workers.cli.local_run import run_here
-from kubiya_workers.cli.run_request import RunRequest
+from kubiya_workers.cli.run_request import RunRequest, Who
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.errors import NotFound
 from kubiya_workers.contracts.executions import NewExecution, Status
@@ -75,7 +75,7 @@ async def _run(api: FakeApi, tmp_path: Path, workers: Workers, monkeypatch: pyte
     api.answers["POST /api/v1/environments/default/worker-queues"] = (201, QUEUE)
     api.answers["DELETE /api/v1/worker-queues/q1"] = (204, None)
     request = RunRequest(
-        agent="default",
+        who=Who("agent", "default"),
         new=NewExecution(prompt="hi", model="m"),
         local=True,
         environment=None,

@@ -244,3 +244,41 @@ def test_an_output_that_is_one_line_too_long_is_shown_whole() -> None:
     assert words.collapsed("x\n" * 11, whole=False) == ["x"] * 11
     assert len(words.collapsed("x\n" * 12, whole=False)) == 11
     assert words.collapsed(" \n", whole=False) == []
+
+
+BEGUN = ToolStarted(
+    step=2,
+    tool_name="delegate",
+    tool_execution_id="t",
+    tool_input={"member": "writer", "task": "Write\nthe notes"},
+    member_execution_id=ExecutionId("run-2"),
+)
+ASKS = ApprovalRequested(step=3, approval_id="approval-3", tool_name="shell", expires_at=T0)
+
+
+def test_a_members_run_stands_beneath_its_teams_with_its_name() -> None:
+    screen = Lines()
+    renderer = TextRenderer(screen, out=io.StringIO())
+    renderer.event("1", BEGUN)
+    for event in (
+        STARTED,
+        COMPLETED,
+        ASKS,
+        StatusChanged(status=Status.PAUSED, reason="paused by a person"),
+        whole("x"),
+    ):
+        renderer.member(BEGUN, event)
+    renderer.member(BEGUN, COMPLETED.model_copy(update={"attempt": 0}))  # of an attempt that was superseded
+    assert screen.said == [
+        "→ writer: Write the notes  (execution run-2)",
+        "  writer ✓ shell  ls -la  (120ms)",
+        "  writer ‖ shell",
+        "  writer   A person must agree to this: kubiya execution approve run-2 approval-3",
+        "  writer Paused: paused by a person",
+    ]
+
+
+def test_a_member_that_needs_a_person_is_told_of_also_where_only_the_end_is_waited_for() -> None:
+    screen = Lines()
+    Quiet(screen, answer=False).member(BEGUN, ASKS)
+    assert any("kubiya execution approve run-2 approval-3" in line for line in screen.said)

@@ -52,6 +52,12 @@ async def test_an_agent_lives(api: Api) -> None:
         ("PATCH", "/agents/nobody", {}, 404),
         ("DELETE", "/agents/default", None, 409),
         ("DELETE", "/agents/nobody", None, 404),
+        ("POST", "/teams", {"name": "t", "members": ["defualt"]}, 422),
+        ("POST", "/teams", {"name": "t", "environment_ids": ["nothing"]}, 422),
+        ("POST", "/teams", {"name": ""}, 422),
+        ("GET", "/teams/nobody", None, 404),
+        ("PATCH", "/teams/nobody", {}, 404),
+        ("DELETE", "/teams/nobody", None, 404),
         ("POST", "/skills", {"name": "shell", "type": "shell"}, 409),
         ("POST", "/skills", {"name": "s", "type": "teleport"}, 422),
         ("POST", "/skills", {"name": "s"}, 422),
@@ -82,6 +88,27 @@ async def test_a_skill_lives_while_an_agent_has_it(api: Api) -> None:
     changed = (await api.client.patch("/api/v1/skills/careful", json={"enabled": False})).json()
     assert changed["enabled"] is False
     assert (await api.client.delete("/api/v1/skills/careful")).status_code == 204
+
+
+async def test_a_team_lives_and_keeps_its_members(api: Api) -> None:
+    ops = (await api.client.post("/api/v1/agents", json={"name": "ops"})).json()["id"]
+    made = (await api.client.post("/api/v1/teams", json={"name": "crew", "members": ["ops", "default", ops]})).json()
+    assert made["members"][0] == ops
+    assert len(made["members"]) == 2
+    for ref in (made["id"], "crew"):
+        assert (await api.client.get(f"/api/v1/teams/{ref}")).json() == made
+    assert (await api.client.post("/api/v1/teams", json={"name": "crew"})).status_code == 409
+    refused = await api.client.delete("/api/v1/agents/ops")
+    assert (refused.status_code, refused.json()["detail"]) == (409, "agent 'ops' is a member of team crew")
+    unknown = (await api.client.patch("/api/v1/teams/crew", json={"members": ["opps"]})).json()
+    assert "Did you mean ops?" in unknown["fix"]
+    changed = (await api.client.patch("/api/v1/teams/crew", json={"members": ["default"], "model_id": "m"})).json()
+    assert (len(changed["members"]), changed["model_id"]) == (1, "m")
+    assert (await api.client.delete("/api/v1/agents/ops")).status_code == 204
+    assert (await api.read.get("/api/v1/teams")).json() == [changed]
+    assert (await api.read.delete("/api/v1/teams/crew")).status_code == 403
+    assert (await api.worker.get("/api/v1/teams")).status_code == 403
+    assert (await api.client.delete("/api/v1/teams/crew")).status_code == 204
 
 
 async def test_definitions_tell_the_tools(api: Api) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from kubiya_workers.contracts.executions import Status
-from kubiya_workers.contracts.ids import EnvironmentId, QueueId, WorkerId, new_id
+from kubiya_workers.contracts.executions import Execution, Status
+from kubiya_workers.contracts.ids import EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
 from kubiya_workers.contracts.workers import Worker, WorkerStatus
-from kubiya_workers.control_plane.services.waiting import Hands, PendingStep, Progress, reason
+from kubiya_workers.control_plane.services.waiting import Hands, PendingStep, Progress, of_members, reason
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RUNNING = PendingStep("call_tool", True, 1, None, None)
@@ -80,3 +80,18 @@ def test_what_runs_on_a_paused_worker_waits_for_nothing() -> None:
 @pytest.mark.parametrize("status", [Status.WAITING_FOR_INPUT, Status.PAUSED])
 def test_a_run_that_waits_for_a_person_says_so_itself(status: Status) -> None:
     assert reason(status, "your answer", Progress("running"), Hands("q", 0), NOW) == "your answer"
+
+
+def test_members_that_wait_are_named_with_their_executions() -> None:
+    def of(name: str, reason: str | None) -> Execution:
+        run_id, times = ExecutionId(f"id-{name}"), {"created_at": NOW, "updated_at": NOW}
+        run = {"id": run_id, "execution_id": run_id, "entity_id": name, "entity_name": name, "prompt": "p"}
+        return Execution.model_validate({**run, "status": Status.RUNNING, "status_reason": reason, **times})
+
+    assert of_members([]) is None
+    assert of_members([of("a", None)]) is None
+    waits = of_members([of("a", None), of("b", "approval of shell by a person"), of("c", "paused by a person")])
+    assert waits == (
+        "its member b (execution id-b): approval of shell by a person; "
+        "its member c (execution id-c): paused by a person"
+    )

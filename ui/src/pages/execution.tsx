@@ -89,7 +89,7 @@ function Actions({ execution }: { execution: Execution }) {
   const not = useMay("run");
   const [problem, setProblem] = useState<string | null>(null);
   const again = () => {
-    post<Submitted>(`/api/v1/agents/${encodeURIComponent(execution.entity_id)}/execute`, requestOf(execution))
+    post<Submitted>(pathOf(execution), requestOf(execution))
       .then((submitted) => navigate(`/playground/${submitted.id}`))
       .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)));
   };
@@ -106,6 +106,10 @@ function Actions({ execution }: { execution: Execution }) {
   );
 }
 
+function pathOf(execution: Execution): string {
+  return `/api/v1/${execution.execution_type}s/${encodeURIComponent(execution.entity_id)}/execute`;
+}
+
 function requestOf(execution: Execution): object {
   return {
     prompt: execution.prompt,
@@ -119,16 +123,15 @@ function quoted(text: string): string {
 }
 
 function commandOf(execution: Execution): string {
-  const words = ["kubiya exec", `--agent ${quoted(execution.entity_name ?? execution.entity_id)}`];
+  const words = ["kubiya exec", `--${execution.execution_type} ${quoted(execution.entity_name ?? execution.entity_id)}`];
   if (execution.worker_queue_id) words.push(`--queue ${quoted(execution.worker_queue_id)}`);
   if (execution.model) words.push(`--model ${quoted(execution.model)}`);
   return [...words, quoted(execution.prompt)].join(" ");
 }
 
 function curlOf(execution: Execution): string {
-  const path = `/api/v1/agents/${encodeURIComponent(execution.entity_id)}/execute`;
   return [
-    `curl -X POST "$CONTROL_PLANE_URL${path}"`,
+    `curl -X POST "$CONTROL_PLANE_URL${pathOf(execution)}"`,
     `-H "Authorization: Bearer $KUBIYA_API_KEY"`,
     `-H 'Content-Type: application/json'`,
     `-d ${quoted(JSON.stringify(requestOf(execution)))}`,
@@ -154,7 +157,8 @@ function About({ execution }: { execution: Execution }) {
   const { usage } = execution;
   const rows: [string, ReactNode][] = [
     ["Execution", <code key="id">{execution.id}</code>],
-    ["Agent", execution.entity_name ?? execution.entity_id],
+    [execution.execution_type === "team" ? "Team" : "Agent", execution.entity_name ?? execution.entity_id],
+    ["Member of", execution.execution_type === "agent" ? execution.team_name : null],
     ["Model", execution.model],
     ["Queue", queue.data?.name ?? execution.worker_queue_id],
     ["Worker", execution.worker_id],

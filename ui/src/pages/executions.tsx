@@ -6,7 +6,7 @@ import { useNow } from "../context";
 import { Badge, Empty, Failure, Page } from "../parts/basics";
 import { Table, type Column } from "../parts/table";
 import { useLoad } from "../use_load";
-import { ago, clock, count, money, pluralized, span } from "../words";
+import { ago, clock, count, money, pluralized, span, whoOf } from "../words";
 
 const LIMIT = 50;
 const EVERY_MS = 4000;
@@ -112,7 +112,7 @@ function columns(now: number): readonly Column<Execution>[] {
   return [
     { name: "Status", sort: "status", cell: (execution) => <Badge state={execution.status} /> },
     { name: "Prompt", cell: (execution) => <span className="clip wide">{execution.prompt}</span> },
-    { name: "Agent", cell: (execution) => execution.entity_name ?? execution.entity_id },
+    { name: "Agent", cell: whoOf },
     { name: "Model", cell: (execution) => execution.model ?? "–" },
     {
       name: "Started",

@@ -2,7 +2,7 @@ import { useState, type FormEvent } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router";
 
 import { get, post } from "../api";
-import type { Agent, Model, Queue, Submitted } from "../contracts";
+import type { Agent, Model, Queue, Submitted, Team } from "../contracts";
 import { useWorld } from "../context";
 import { useMay } from "../may";
 import { Empty, Page } from "../parts/basics";
@@ -18,7 +18,7 @@ export default function Playground() {
         <Start />
         {id === undefined ? (
           <Empty title="Nothing runs here yet">
-            Choose an agent, say what it is to do, and watch it: its reasoning, its tools with their output, and its answer, as
+            Choose an agent or a team, say what it is to do, and watch it: its reasoning, its tools with their output, and its answer, as
             they come.
           </Empty>
         ) : (
@@ -35,7 +35,8 @@ function Followed({ id }: { id: string }) {
 }
 
 interface Wish {
-  readonly agent: string;
+  /** `agents/ID` or `teams/ID`. */
+  readonly who: string;
   readonly queue: string;
   readonly model: string;
   readonly directory: string;
@@ -50,12 +51,13 @@ function Start() {
   const navigate = useNavigate();
   const not = useMay("run");
   const agents = useLoad("agents", (signal) => get<readonly Agent[]>("/api/v1/agents?limit=200", signal));
+  const teams = useLoad("teams", (signal) => get<readonly Team[]>("/api/v1/teams?limit=200", signal));
   const models = useLoad("models", (signal) => get<readonly Model[]>("/api/v1/models?limit=200", signal));
   const queues = useLoad("queues", (signal) => get<readonly Queue[]>("/api/v1/worker-queues?limit=200", signal));
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [wish, setWish] = useState<Wish>({
-    agent: params.get("agent") ?? "default",
+    who: params.has("team") ? `teams/${params.get("team")}` : `agents/${params.get("agent") ?? "default"}`,
     queue: params.get("queue") ?? "",
     model: params.get("model") ?? "",
     directory: params.get("cwd") ?? "",
@@ -67,6 +69,8 @@ function Start() {
     setWish((before) => ({ ...before, [field]: event.target.value }));
   const served = new Set(live?.workers.map((worker) => worker.listed.queue));
   const names = [...new Set([...served, ...(queues.data ?? []).filter((queue) => !queue.ephemeral).map((queue) => queue.name)])];
+  const isListed =
+    agents.data?.some((agent) => `agents/${agent.id}` === wish.who) || teams.data?.some((team) => `teams/${team.id}` === wish.who);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
@@ -80,14 +84,11 @@ function Start() {
     <form className="start panel" onSubmit={submit}>
       <div className="fields">
         <label>
-          Agent
-          <select value={wish.agent} onChange={set("agent")}>
-            {(agents.data ?? []).map((agent) => (
-              <option key={agent.id} value={agent.id}>
-                {agent.name}
-              </option>
-            ))}
-            {!agents.data?.some((agent) => agent.id === wish.agent) && <option value={wish.agent}>{wish.agent}</option>}
+          Agent or team
+          <select value={wish.who} onChange={set("who")}>
+            <Choices label="Agents" path="agents" of={agents.data ?? []} />
+            <Choices label="Teams" path="teams" of={teams.data ?? []} />
+            {!isListed && <option value={wish.who}>{wish.who.slice(wish.who.indexOf("/") + 1)}</option>}
           </select>
         </label>
         <label>
@@ -102,7 +103,7 @@ function Start() {
         <label>
           Model
           <select value={wish.model} onChange={set("model")}>
-            <option value="">the agent’s own</option>
+            <option value="">its own</option>
             {(models.data ?? []).map((model) => (
               <option key={model.id} value={model.value}>
                 {model.label || model.value}
@@ -163,9 +164,23 @@ function Start() {
   );
 }
 
+function Choices({ label, path, of }: { label: string; path: string; of: readonly { id: string; name: string }[] }) {
+  if (of.length === 0) return null;
+  return (
+    <optgroup label={label}>
+      {of.map(({ id, name }) => (
+        <option key={id} value={`${path}/${id}`}>
+          {name}
+        </option>
+      ))}
+    </optgroup>
+  );
+}
+
 async function start(wish: Wish): Promise<Submitted> {
   const variables = variablesOf(wish.variables);
-  return post<Submitted>(`/api/v1/agents/${encodeURIComponent(wish.agent)}/execute`, {
+  const [kind = "", ref = ""] = wish.who.split(/\/(.*)/s);
+  return post<Submitted>(`/api/v1/${kind}/${encodeURIComponent(ref)}/execute`, {
     prompt: wish.prompt,
     ...(wish.queue ? { worker_queue_id: wish.queue } : {}),
     ...(wish.model ? { model: wish.model } : {}),

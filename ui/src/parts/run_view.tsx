@@ -3,14 +3,20 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useRef, useState, type ReactNode } from "react";
 
-import { post } from "../api";
+import { Link } from "react-router";
+
+import { get, post } from "../api";
+import type { Execution } from "../contracts";
 import { isOpen, type Item, type ModelStep, type Run, type ToolStep } from "../stream/reducer";
 import { clock, span } from "../words";
 import { useNow } from "../context";
 import { useMay } from "../may";
+import { useLoad } from "../use_load";
 import { Badge, Copy } from "./basics";
 import { useSticky } from "./use_sticky";
 import { Code, Json, Markdown, Terminal } from "./text";
+
+const LOOK_MS = 3000;
 
 export function RunView({ id, run, aside }: { id: string; run: Run; aside?: ReactNode }) {
   const frame = useRef<HTMLDivElement>(null);
@@ -117,7 +123,7 @@ function Answer({ step, isOver, shown, toggle }: { step: ModelStep; isOver: bool
   );
 }
 
-const ICONS: Record<string, string> = { shell: "›_", http: "⇄", read: "▤", write: "✎", list: "▤", search: "⌕" };
+const ICONS: Record<string, string> = { delegate: "→", shell: "›_", http: "⇄", read: "▤", write: "✎", list: "▤", search: "⌕" };
 
 function iconOf(name: string): string {
   return Object.entries(ICONS).find(([part]) => name.includes(part))?.[1] ?? "◆";
@@ -132,17 +138,34 @@ function Tool({ step, id, shown, toggle, isOver }: { step: ToolStep; id: string;
           {iconOf(step.name)}
         </span>
         <span className="tool-name">{step.name}</span>
-        <code className="tool-main">{mainArgument(step.input)}</code>
+        <code className="tool-main">{step.member ? taskOf(step.input) : mainArgument(step.input)}</code>
         <Earlier step={step} />
         <span className="number quiet">
           {step.result ? span(step.result.duration_ms) : state === "running" ? <Running since={step.began} /> : ""}
         </span>
         <Badge state={state} />
       </button>
+      {step.member && <Member id={step.member} isRunning={state === "running"} />}
       {shown && <ToolBody step={step} />}
       {!shown && state === "running" && step.output.text && <Terminal text={step.output.text.slice(-2000)} />}
       {isOpen(step) && !isOver && <Approval id={id} step={step} />}
     </article>
+  );
+}
+
+/** The run of a team's member: the way to it, and what it waits for while it does. */
+function Member({ id, isRunning }: { id: string; isRunning: boolean }) {
+  const looked = useLoad(
+    `member ${id} ${isRunning}`,
+    async (signal) => (isRunning ? await get<Execution>(`/api/v1/executions/${id}`, signal) : null),
+    isRunning ? LOOK_MS : undefined,
+  );
+  const reason = isRunning ? looked.data?.status_reason : null;
+  return (
+    <p className="member-run">
+      <Link to={`/executions/${id}`}>Its run</Link>
+      {reason && <span className="quiet clip">waits for {reason}</span>}
+    </p>
   );
 }
 
@@ -190,6 +213,10 @@ function outputOf(step: ToolStep): string {
     if (typeof text === "string" && text) return text;
   }
   return content || (Object.keys(tool_output).length ? JSON.stringify(tool_output, null, 2) : step.output.text);
+}
+
+function taskOf(input: ToolStep["input"]): string {
+  return `${String(input["member"])}: ${String(input["task"]).split("\n", 1)[0] ?? ""}`;
 }
 
 function mainArgument(input: ToolStep["input"]): string {

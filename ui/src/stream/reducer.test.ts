@@ -54,6 +54,17 @@ describe("a run", () => {
     expect(step?.kind === "model" && step.earlier.map((one) => one.attempt)).toEqual([1]);
   });
 
+  it("knows the run of a member that was given a task, also once the call begins again", () => {
+    const started = (attempt: number) =>
+      event("tool_started", {
+        step: 2,
+        attempt,
+        data: { tool_name: "delegate", tool_execution_id: "tool-2", tool_input: {}, member_execution_id: "e2" },
+      });
+    const [step] = of(started(1), started(2)).items;
+    expect(step?.kind === "tool" && step.member).toBe("e2");
+  });
+
   it("is the same however its events are cut into batches, and whatever is sent again", () => {
     const events = [
       event("status", { status: "pending", reason: "a worker" }),

@@ -37,6 +37,8 @@ export interface ToolStep extends Attempted {
   readonly step: number;
   readonly name: string;
   readonly input: { readonly [name: string]: unknown };
+  /** The run of the member that a delegation gives its task to. */
+  readonly member: string | null;
   readonly output: Part;
   readonly result: ToolCompleted | null;
   readonly approval: ApprovalRequested | null;
@@ -198,6 +200,7 @@ class Draft {
           ...step,
           name: fact.tool_name,
           input: fact.tool_input,
+          member: fact.member_execution_id,
           began: step.approval ? at : step.began,
         }));
         return;
@@ -329,6 +332,7 @@ const BEGUN: { [K in keyof Steps]: (step: number, attempt: number, at: number) =
     earlier: [],
     name: "",
     input: {},
+    member: null,
     output: EMPTY,
     result: null,
     approval: null,
@@ -339,7 +343,7 @@ const BEGUN: { [K in keyof Steps]: (step: number, attempt: number, at: number) =
 /** What a step keeps when it begins again: what it is, and what a person was asked. */
 const KEPT: { [K in keyof Steps]: (step: Steps[K]) => Partial<Steps[K]> } = {
   model: ({ model }) => ({ model }),
-  tool: ({ name, input, approval, answer }) => ({ name, input, approval, answer }),
+  tool: ({ name, input, member, approval, answer }) => ({ name, input, member, approval, answer }),
 };
 
 /** The same step at its next attempt; before the first one there is none to remember. */

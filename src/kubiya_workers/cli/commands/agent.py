@@ -10,8 +10,9 @@ from .. import talk
 from ..ages import age
 from ..connect import ask
 from ..output import Format, details, output_option, show, show_list
+from . import words
 from .paging import paged
-from .words import confirm, from_file, json_object, made, mcp_servers
+from .words import confirm, json_object, made, mcp_servers
 
 _HEADS = ("ID", "NAME", "MODEL", "SKILLS", "AGE", "DESCRIPTION")
 
@@ -74,7 +75,7 @@ def create(
         NewAgent,
         name=name,
         description=description,
-        system_prompt=_prompt(system_prompt, system_prompt_file),
+        system_prompt=words.system_prompt(system_prompt, system_prompt_file),
         model_id=model,
         skill_ids=skills,
         configuration=json_object(config, "--config"),
@@ -109,7 +110,7 @@ def edit(
         AgentPatch,
         name=name,
         description=description,
-        system_prompt=_prompt(system_prompt, system_prompt_file),
+        system_prompt=words.system_prompt(system_prompt, system_prompt_file),
         model_id=model,
         skill_ids=skills or None,
         configuration=None if config is None else json_object(config, "--config"),
@@ -127,12 +128,6 @@ def delete(agent: str, yes: bool) -> None:
     confirm(f"Delete agent {agent}?", yes=yes)
     ask(lambda cp: cp.agents.delete(agent))
     talk.say(f"Deleted agent {agent}.")
-
-
-def _prompt(text: str | None, file: Path | None) -> str | None:
-    if text is not None and file is not None:
-        raise click.UsageError("Give --system-prompt or --system-prompt-file, not both.")
-    return text if file is None else from_file(file, str)
 
 
 def _row(agent: Agent) -> tuple[object, ...]:

@@ -26,7 +26,7 @@ from ..render.quiet import Quiet
 from ..render.renderer import Renderer
 from ..render.screen import screen
 from ..render.text import TextRenderer
-from ..run_request import RunRequest, Unclear, agent_and_prompt
+from ..run_request import RunRequest, Unclear, Who, who_and_prompt
 from ..running import run
 from .words import given_variables, mcp_servers
 
@@ -37,14 +37,15 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 
 
 @click.command("exec")
-@click.argument("words", nargs=-1, metavar="[agent ID] PROMPT…")
+@click.argument("words", nargs=-1, metavar="[agent|team ID] PROMPT…")
 @click.option("--local", is_flag=True, help="Run it on this machine, with a worker for this run alone.")
 @click.option("--agent", help=f"Who runs it, by name or id; `{DEFAULT_AGENT}` without it.")
+@click.option("--team", help="A team that runs it, by name or id.")
 @click.option("--queue", metavar="ID", help="The queue whose workers run it, by id or name.")
 @click.option("--queue-name", metavar="NAME", help="The same, by name.")
 @click.option("--environment", metavar="NAME", help="The environment whose variables and queues it gets.")
 @click.option("--cwd", type=click.Path(path_type=Path), help="The directory its tools work in.")
-@click.option("--model", help="The model, whatever the agent says.")
+@click.option("--model", help="The model, whatever the agent or team says.")
 @click.option("--skip-model-validation", is_flag=True, help="Do not ask first whether the gateway has the model.")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for its tools; repeatable.")
 @click.option(
@@ -68,7 +69,7 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 @click.option("--find", hidden=True, callback=_later, expose_value=False)
 @output_option
 def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_format: str, **options: Any) -> int:
-    """Run a prompt on an agent and show what happens as it happens.
+    """Run a prompt on an agent or a team and show what happens as it happens.
 
     It runs on the queue that is named, else on one that has a live worker; where none has, the control plane starts a
     worker for this run and removes it afterwards. With --local this command does so, on this machine.
@@ -80,6 +81,7 @@ def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_form
     kubiya exec --local 'Run `git log --oneline -5` and `ls -la`' --yes
     kubiya exec --queue my-queue 'Run `uname -a`'
     kubiya exec agent ops 'Is the disk full?' -o json --yes
+    kubiya exec team release 'Write and check the notes of 1.4' --yes
     git diff | kubiya exec --local --yes -
 
     Exit status: 0 completed, 1 failed or cancelled, 130 interrupted.
@@ -131,6 +133,7 @@ def _request(
     *,
     local: bool,
     agent: str | None,
+    team: str | None,
     queue: str | None,
     queue_name: str | None,
     environment: str | None,
@@ -154,7 +157,7 @@ def _request(
     made = f"local-{token_hex(4)}"
     gateway = chosen(known, made) if local else Gateway()
     return RunRequest(
-        agent=_only("--agent and 'agent ID'", agent, named) or DEFAULT_AGENT,
+        who=_who(agent, team, named),
         new=NewExecution(
             prompt=prompt,
             worker_queue_id=_queue(queue, queue_name, local=local),
@@ -177,17 +180,25 @@ def _request(
     )
 
 
-def _prompt(words: tuple[str, ...]) -> tuple[str | None, str]:
-    """The agent that the words name, if any, and the prompt, from stdin where it is asked for."""
+def _who(agent: str | None, team: str | None, named: Who | None) -> Who:
+    options = (Who("agent", agent) if agent else None, Who("team", team) if team else None, named)
+    given = {who for who in options if who is not None}
+    if len(given) > 1:
+        raise click.UsageError("Give one agent or one team, by an option or before the prompt.")
+    return given.pop() if given else Who("agent", DEFAULT_AGENT)
+
+
+def _prompt(words: tuple[str, ...]) -> tuple[Who | None, str]:
+    """Who the words name, if anybody, and the prompt, from stdin where it is asked for."""
     try:
-        agent, prompt = agent_and_prompt(words)
+        who, prompt = who_and_prompt(words)
     except Unclear as unclear:
         raise click.UsageError(str(unclear)) from None
     if prompt == "-" or (not words and not sys.stdin.isatty()):
         prompt = sys.stdin.buffer.read().decode(errors="replace")
     if not prompt.strip():
         raise click.UsageError("The prompt is empty: say what to do.")
-    return agent, prompt.encode(errors="replace").decode()  # words of a shell may hold halves of characters
+    return who, prompt.encode(errors="replace").decode()  # words of a shell may hold halves of characters
 
 
 def _directory(cwd: Path | None, *, local: bool) -> Path | None:

@@ -1,15 +1,13 @@
 """`kubiya execution`."""
 
-import contextlib
 from datetime import datetime
 
 import click
 
 from kubiya_workers.client.http import ControlPlaneClient
-from kubiya_workers.contracts.events import Done, HistoryComplete
 from kubiya_workers.contracts.executions import SORTS, ApprovalAnswer, Execution, Status
 
-from .. import talk
+from .. import following, talk
 from ..ages import age, duration
 from ..connect import ask
 from ..output import Format, details, output_option, show, show_list
@@ -39,6 +37,8 @@ def group() -> None:
 @group.command("list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only runs in this state.")
 @click.option("--agent", help="Only runs of this agent, by id.")
+@click.option("--team", help="Only runs of this team itself, by id.")
+@click.option("--parent", help="Only runs that belong to this one: those of a team's members, for one.")
 @click.option("--queue-id", "--queue", "queue", help="Only runs of this queue.")
 @click.option("--worker", help="Only runs of this worker, by id.")
 @click.option("--since", callback=moment, help="Only newer ones: 10m, 2h, or a moment (RFC 3339).")
@@ -51,6 +51,8 @@ def list_(
     output: Format,
     status: str | None,
     agent: str | None,
+    team: str | None,
+    parent: str | None,
     queue: str | None,
     worker: str | None,
     since: datetime | None,
@@ -70,6 +72,8 @@ def list_(
         lambda cp: cp.executions.list(
             status=Status(status) if status else None,
             agent=agent,
+            team=team,
+            parent=parent,
             queue=queue,
             worker=worker,
             since=since,
@@ -161,20 +165,23 @@ def deny(execution_id: str, approval_id: str, reason: str | None) -> None:
 
 
 async def _show_log(cp: ControlPlaneClient, execution_id: str, renderer: Renderer, follow: bool) -> None:
-    stream = cp.executions.stream(execution_id)
     try:
-        async with contextlib.aclosing(stream) as events:
-            async for event_id, event in events:
-                renderer.event(event_id, event)
-                if isinstance(event, Done) or (isinstance(event, HistoryComplete) and not follow):
-                    return
+        await following.show(cp, execution_id, renderer, past_only=not follow)
     finally:
         renderer.close()
 
 
 def _row(execution: Execution) -> tuple[object, ...]:
     prompt = one_line(execution.prompt, 60)
-    return (execution.id, execution.status, execution.entity_name, age(execution.created_at), prompt)
+    return (execution.id, execution.status, _who(execution), age(execution.created_at), prompt)
+
+
+def _who(execution: Execution) -> str:
+    """The agent; the team; or a member, with its team."""
+    name = execution.entity_name or execution.entity_id
+    if execution.is_delegated:
+        return f"{execution.team_name}/{name}"
+    return f"team {name}" if execution.execution_type == "team" else name
 
 
 def _text(execution: Execution) -> str:
@@ -184,7 +191,8 @@ def _text(execution: Execution) -> str:
             ("ID", execution.id),
             ("Status", execution.status),
             ("Waits for", execution.status_reason if not execution.status.is_terminal else None),
-            ("Agent", execution.entity_name or execution.entity_id),
+            (execution.execution_type.capitalize(), execution.entity_name or execution.entity_id),
+            ("Part of", execution.parent_execution_id),
             ("Model", execution.model),
             ("Queue", execution.worker_queue_id),
             ("Worker", execution.worker_id),

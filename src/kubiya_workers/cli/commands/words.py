@@ -85,6 +85,13 @@ def mcp_servers(word: str | None) -> dict[str, Any]:
     return wrapped if len(given) == 1 and isinstance(wrapped, dict) else given  # pyright: ignore[reportUnknownVariableType]
 
 
+def system_prompt(text: str | None, file: Path | None) -> str | None:
+    """What `--system-prompt` or `--system-prompt-file` says; None where neither is given."""
+    if text is not None and file is not None:
+        raise click.UsageError("Give --system-prompt or --system-prompt-file, not both.")
+    return text if file is None else from_file(file, str)
+
+
 def json_object(word: str | None, option: str) -> dict[str, Any]:
     """A JSON object typed as a word, or read from the file that `@PATH` names."""
     import json

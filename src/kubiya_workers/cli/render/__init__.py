@@ -2,6 +2,7 @@
 
 - `renderer`: what every renderer can do.
 - `text`: the answer on stdout, tool calls and status on stderr; `words`: the words of each event, pure.
+- `members`: those of a team's members, beneath it.
 - `screen`: stderr with or without a terminal behind it; `lines`: one JSON object an event; `quiet`: waits only.
 - `neutral`: makes text of models and tools harmless to a terminal.
 

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import TextIO
 
-from kubiya_workers.contracts.events import Delta, Fact, Marker, to_wire
+from kubiya_workers.contracts.events import Delta, Fact, Marker, ToolStarted, to_wire
 
 from .. import talk
 from ..output import escaped
@@ -20,6 +20,12 @@ class JsonLines:
         line = {"event": event.type, "id": event_id, "data": to_wire(event)}
         self._out.write(escaped(json.dumps(line, ensure_ascii=False)) + "\n")
         self._out.flush()  # whoever reads a pipe wants each event when it happens
+
+    shows_members = False
+    """Every line is of one log: those of members are followed by their executions, which `tool_started` names."""
+
+    def member(self, started: ToolStarted, event: Fact | Delta | Marker) -> None:
+        """Not asked for."""
 
     def status(self, what: str) -> None:
         talk.note(what)

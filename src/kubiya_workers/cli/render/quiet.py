@@ -2,7 +2,7 @@
 
 import click
 
-from kubiya_workers.contracts.events import ApprovalRequested, Delta, Done, Fact, Marker, StatusChanged
+from kubiya_workers.contracts.events import ApprovalRequested, Delta, Done, Fact, Marker, StatusChanged, ToolStarted
 
 from . import words
 from .neutral import neutral
@@ -31,6 +31,15 @@ class Quiet:
                     click.echo(neutral(event.response))
             case _:
                 pass  # what happens on the way is not wanted here
+
+    shows_members = True
+
+    def member(self, started: ToolStarted, event: Fact | Delta | Marker) -> None:
+        """What a member waits for, nobody else would tell."""
+        if isinstance(event, ApprovalRequested):
+            name = words.delegation(started)
+            for tone, line in words.approval(event, str(started.member_execution_id)):
+                self._screen.line(f"  {name} {line}", tone)
 
     def status(self, what: str) -> None:
         self._screen.status(what, lasting=True)

@@ -29,6 +29,7 @@ from kubiya_workers.contracts.events import (
 )
 
 from . import words
+from .members import MemberLines
 from .neutral import neutral
 from .screen import Screen
 
@@ -44,6 +45,7 @@ class TextRenderer:
         self._attempts = Supersede()
         self._calls: dict[str, ToolStarted] = {}
         self._streamed: set[str] = set()
+        self._members: dict[str, MemberLines] = {}
         self._tool_calls = 0
         self._began: datetime | None = None
 
@@ -61,8 +63,7 @@ class TextRenderer:
             case MessageAdded():
                 self._message(event)
             case ToolStarted():
-                self._calls[event.tool_execution_id] = event
-                self._quiet_status(words.call(event))
+                self._tool_started(event)
             case ToolCompleted():
                 self._tool_completed(event)
             case StatusChanged():
@@ -72,8 +73,7 @@ class TextRenderer:
             case ApprovalRequested():
                 self._approval(event)
             case ApprovalResolved():
-                by = f" by {neutral(event.by)}" if event.by else ""
-                self._line(f"{event.decision}{by}" + (f": {neutral(event.reason)}" if event.reason else ""))
+                self._line(words.resolution(event))
             case Degraded():
                 self._line(f"! {neutral(event.reason)}", "warn")
             case Done():
@@ -82,6 +82,13 @@ class TextRenderer:
                 pass  # said by `done`, or of no interest to a person
             case _:
                 assert_never(event)
+
+    shows_members = True
+
+    def member(self, started: ToolStarted, event: Fact | Delta | Marker) -> None:
+        name, run = words.delegation(started), str(started.member_execution_id)
+        for tone, line in self._members.setdefault(run, MemberLines(name, run)).of(event):
+            self._line(line, tone)
 
     def status(self, what: str) -> None:
         self._answer.end()
@@ -126,6 +133,12 @@ class TextRenderer:
             self._streamed.add(event.tool_execution_id)
             self._screen.part(neutral(event.content))
 
+    def _tool_started(self, event: ToolStarted) -> None:
+        self._calls[event.tool_execution_id] = event
+        if event.member_execution_id is not None:
+            self._line(f"→ {words.call(event)}  (execution {event.member_execution_id})")
+        self._quiet_status(words.call(event))
+
     def _tool_completed(self, event: ToolCompleted) -> None:
         self._tool_calls += 1
         tone, line = words.completed(event, self._calls.pop(event.tool_execution_id, None))
@@ -142,8 +155,8 @@ class TextRenderer:
             self._screen.status(waits, lasting=True)
 
     def _approval(self, event: ApprovalRequested) -> None:
-        self._line(f"‖ {neutral(event.tool_name)}  {words.main_argument(event.tool_input)}", "warn")
-        self._line(f"  A person must agree to this: kubiya execution approve EXECUTION {neutral(event.approval_id)}")
+        for tone, line in words.approval(event, "EXECUTION"):
+            self._line(line, tone)
 
     def _done(self, event: Done) -> None:
         self._answer.last(event.response)

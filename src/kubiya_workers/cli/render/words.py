@@ -3,7 +3,7 @@
 import json
 from typing import Literal
 
-from kubiya_workers.contracts.events import Done, ToolCompleted, ToolStarted
+from kubiya_workers.contracts.events import ApprovalRequested, ApprovalResolved, Done, ToolCompleted, ToolStarted
 from kubiya_workers.contracts.executions import Status
 from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.wire import JsonObject
@@ -28,7 +28,30 @@ def main_argument(tool_input: JsonObject) -> str:
 
 
 def call(event: ToolStarted) -> str:
+    if event.member_execution_id is not None:
+        return f"{delegation(event)}: {one_line(str(event.tool_input.get('task', '')), _ARGUMENT_WIDTH)}"
     return f"{neutral(event.tool_name)}  {main_argument(event.tool_input)}".rstrip()
+
+
+def delegation(event: ToolStarted) -> str:
+    """The name of the member that a delegation gives its task to."""
+    return one_line(str(event.tool_input.get("member", event.tool_name)), 40)
+
+
+def approval(event: ApprovalRequested, execution_id: str) -> tuple[tuple[Tone, str], ...]:
+    """What a call wants, and how a person agrees to it."""
+    return (
+        ("warn", f"‖ {neutral(event.tool_name)}  {main_argument(event.tool_input)}".rstrip()),
+        (
+            "plain",
+            f"  A person must agree to this: kubiya execution approve {execution_id} {neutral(event.approval_id)}",
+        ),
+    )
+
+
+def resolution(event: ApprovalResolved) -> str:
+    by = f" by {neutral(event.by)}" if event.by else ""
+    return f"{event.decision}{by}" + (f": {neutral(event.reason)}" if event.reason else "")
 
 
 def completed(event: ToolCompleted, started: ToolStarted | None) -> tuple[Tone, str]:

@@ -48,6 +48,10 @@ _POLL_FRESH_S = 70.0
 """A live worker begins a poll at least once a minute; Temporal itself lists one for five minutes after it is gone."""
 
 
+_WITH_PARENT = "by parent close policy"
+"""Temporal's own word for what it ends because the workflow that started it is over."""
+
+
 class TemporalEngine:
     """The workflow engine of the services. `watched` adds what is known of an embedded server's process."""
 
@@ -203,6 +207,8 @@ def _outcome_of(cause: BaseException) -> RunOutcome:
     match cause:
         case CancelledError():
             return RunOutcome(status=Status.CANCELLED, error="cancelled")
+        case TerminatedError() if cause.message == _WITH_PARENT:
+            return RunOutcome(status=Status.CANCELLED, error="terminated with its team's run")
         case TerminatedError():
             return RunOutcome(status=Status.CANCELLED, error=f"terminated: {cause.message or 'without a reason'}")
         case TimeoutError():

@@ -1,8 +1,10 @@
 """Executions over HTTP: submit, read, steer. Their event streams are in `streams`."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -13,21 +15,25 @@ from kubiya_workers.contracts.executions import (
     Execution,
     ExecutionPatch,
     NewExecution,
+    RunStart,
     Session,
     Status,
     Submitted,
     UserInput,
 )
 from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.queues import QueueBacklog
+from kubiya_workers.contracts.teams import Delegation
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import zoned
 
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
-from ..services import queues
+from ..services import queues, team_runs
+from ..services.delegations import delegate
 from ..services.executions import Executions
 from ..services.provisions import Taken
-from ..services.runs import plan
+from ..services.runs import Plan, plan
 from ..store.executions import Filter
 
 
@@ -38,6 +44,7 @@ async def _wanted(
     execution_type: str | None = None,
     worker_queue_id: str | None = None,
     worker_id: str | None = None,
+    parent_execution_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     text: Annotated[str | None, Query(max_length=1000)] = None,
@@ -49,12 +56,14 @@ async def _wanted(
         execution_type=execution_type,
         queue_id=worker_queue_id,
         worker_id=worker_id,
+        parent_id=parent_execution_id,
         since=zoned(since),
         until=zoned(until),
         text=text,
     )
 
 
+IdempotencyKey = Annotated[str | None, Header(max_length=200)]
 Wanted = Annotated[Filter, Depends(_wanted)]
 """Which executions a list is about; a queue is named by its id or its name."""
 
@@ -63,21 +72,31 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
     """The routes, working on this service."""
     routes = APIRouter(tags=["executions"])
 
-    @routes.post("/agents/{agent}/execute")
     async def execute(
-        agent: str,
-        new: NewExecution,
-        plane: Plane,
-        caller: Client,
-        idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+        settled: Callable[[], Awaitable[Plan]], new: NewExecution, caller: Caller, idempotency_key: str | None
+    ) -> Submitted:
+        identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
+        while True:
+            with suppress(Taken):  # somebody else was given the worker that waited for it
+                return await executions.submit(await settled(), new, key_id=caller.key_id, identity=identity)
+
+    @routes.post("/agents/{agent}/execute")
+    async def execute_agent(
+        agent: str, new: NewExecution, plane: Plane, caller: Client, idempotency_key: IdempotencyKey = None
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
-        identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
         on_demand = plane.settings.on_demand.is_on
-        while True:
-            settled = await plan(plane.database, agent, new, plane.models, on_demand=on_demand)
-            with suppress(Taken):  # somebody else was given the worker that waited for it
-                return await executions.submit(settled, new, key_id=caller.key_id, identity=identity)
+        settled = partial(plan, plane.database, agent, new, plane.models, on_demand=on_demand)
+        return await execute(settled, new, caller, idempotency_key)
+
+    @routes.post("/teams/{team}/execute")
+    async def execute_team(
+        team: str, new: NewExecution, plane: Plane, caller: Client, idempotency_key: IdempotencyKey = None
+    ) -> Submitted:
+        """As an agent's."""
+        on_demand = plane.settings.on_demand.is_on
+        settled = partial(team_runs.plan, plane.database, team, new, plane.models, on_demand=on_demand)
+        return await execute(settled, new, caller, idempotency_key)
 
     @routes.get("/executions")
     async def list_(
@@ -125,6 +144,11 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
     @routes.get("/executions/{execution_id}/workspace")
     async def workspace(execution_id: ExecutionId, caller: WorkerToken) -> Workspace:
         return await executions.workspace(caller, execution_id)
+
+    @routes.post("/executions/{execution_id}/delegations")
+    async def delegation(execution_id: ExecutionId, wanted: Delegation, caller: WorkerToken) -> RunStart:
+        """A member's run of a step, stored for the run of its team to start it; sent again, it is the same run."""
+        return await delegate(executions, caller, execution_id, wanted)
 
     @routes.post("/executions/{execution_id}/message")
     async def message(execution_id: ExecutionId, said: UserInput, caller: Client) -> Execution:

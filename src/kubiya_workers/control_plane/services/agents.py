@@ -10,7 +10,7 @@ from kubiya_workers.contracts.agents import DEFAULT_AGENT, Agent, AgentPatch, Ne
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.ids import AgentId, EnvironmentId, SkillId, new_id
 from kubiya_workers.control_plane.store import agents as store
-from kubiya_workers.control_plane.store import environments, skills
+from kubiya_workers.control_plane.store import environments, skills, teams
 from kubiya_workers.control_plane.store.database import Database
 
 from .patches import patched
@@ -34,7 +34,7 @@ async def create(database: Database, new: NewAgent) -> Agent:
     fields = new.model_dump()
     async with database.writing() as connection:
         fields["skill_ids"] = await _skill_ids(connection, new.skill_ids)
-        fields["environment_ids"] = await _environment_ids(connection, new.environment_ids)
+        fields["environment_ids"] = await environment_ids(connection, new.environment_ids)
         agent = Agent(id=AgentId(new_id()), created_at=now, updated_at=now, **fields)
         await store.insert(connection, agent)
     return agent
@@ -49,7 +49,7 @@ async def change(database: Database, ref: str, patch: AgentPatch) -> Agent:
         if patch.skill_ids is not None:
             changes["skill_ids"] = await _skill_ids(connection, patch.skill_ids)
         if patch.environment_ids is not None:
-            changes["environment_ids"] = await _environment_ids(connection, patch.environment_ids)
+            changes["environment_ids"] = await environment_ids(connection, patch.environment_ids)
         new = patched(old, changes)
         if old.name == DEFAULT_AGENT and new.name != old.name:
             raise Conflict("the default agent keeps its name: it runs whatever names no agent")
@@ -58,12 +58,17 @@ async def change(database: Database, ref: str, patch: AgentPatch) -> Agent:
 
 
 async def remove(database: Database, ref: str) -> None:
-    """Raises `NotFound`, or `Conflict` for the default agent."""
+    """Raises `NotFound`, or `Conflict` for the default agent and for a team's member."""
     async with database.writing() as connection:
         agent = await _find(connection, ref)
         if agent.name == DEFAULT_AGENT:
             raise Conflict(
                 "the default agent cannot be deleted: it runs whatever names no agent", fix="Change it instead."
+            )
+        if found := [team.name for team in await teams.list_(connection) if agent.id in team.members]:
+            raise Conflict(
+                f"agent {agent.name!r} is a member of team {', '.join(found)}",
+                fix=f"Say first who is to be its members: kubiya team update {found[0]} --member AGENT",
             )
         await store.delete(connection, agent.id)
 
@@ -83,7 +88,8 @@ async def _skill_ids(connection: AsyncConnection, refs: Sequence[str]) -> tuple[
     return tuple(dict.fromkeys(skill.id for skill in found.values() if skill is not None))
 
 
-async def _environment_ids(connection: AsyncConnection, refs: Sequence[str]) -> tuple[EnvironmentId, ...]:
+async def environment_ids(connection: AsyncConnection, refs: Sequence[str]) -> tuple[EnvironmentId, ...]:
+    """The ids of environments that are named by id or name. Raises `Invalid` for one that is not there."""
     found = {ref: await environments.find(connection, ref) for ref in refs}
     missing = [ref for ref, environment in found.items() if environment is None]
     if missing:

@@ -53,7 +53,7 @@ from ..store.executions import Filter
 from . import provisions, waiting
 from .closing import closing_events, closing_values, without_secrets
 from .recording import Recorder, check_queue
-from .runs import Plan
+from .runs import InTransaction, Plan
 from .secrecy import refuse_secrets
 from .usage import Budgets
 from .waiting import Hands, Progress
@@ -101,7 +101,7 @@ class Executions:
         self._database = database
         self._log = log
         self._engine = engine
-        self._recorder = Recorder(database, log, self._budgets)
+        self._recorder = Recorder(database, log, self._budgets, began=self._began)
         self.record = self._recorder.record
         self._ending: set[asyncio.Task[None]] = set()
         self.watcher: Watcher | None = None
@@ -124,19 +124,21 @@ class Executions:
             BudgetExhausted: nothing is left of the budget of the key that submits it.
             Taken: the worker that waited for it has another execution now: plan it anew.
         """
-        _check_prompt(new.prompt)
+        check_prompt(new.prompt)
         execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
-        existing = await self._find(execution_id) if identity else None
+        existing = await self.find(execution_id) if identity else None
         if existing is not None:
             return _submitted(existing, "already submitted")
-        has_budget = await self._budgets.check(key_id)
+        has_budget = await self.has_budget(key_id)
         execution = plan.execution(execution_id, new, key_id, _now())
         said = {
             "the prompt": new.prompt,
             "the agent": plan.agent.model_dump_json(),
             "the metadata": json.dumps(execution.execution_metadata),
         }
-        refuse_secrets(plan.workspace, said)
+        said |= {f"the agent {member.name}": member.agent.model_dump_json() for member in plan.members}
+        for workspace in (plan.workspace, *(member.workspace for member in plan.members)):
+            refuse_secrets(workspace, said)
         run = RunStart(
             execution_id=execution_id,
             agent=plan.agent,
@@ -145,16 +147,28 @@ class Executions:
             has_secrets=bool(plan.workspace.secrets),
             has_budget=has_budget,
         )
-        await self._insert(execution, plan, run)
+        stored = store.StoredRun(execution, plan.workspace, run, plan.task_queue, plan.members)
+        await self.insert(stored, plan.settle_demand(execution_id))
+        if plan.demand is not None and self.on_demand is not None:
+            self.on_demand()
         return _submitted(execution, await self._start(run, plan.task_queue))
 
-    async def _insert(self, execution: Execution, plan: Plan, run: RunStart) -> None:
+    async def has_budget(self, key_id: KeyId | None) -> bool:
+        """Whether this key has a budget. Raises `BudgetExhausted` when nothing is left of it."""
+        return await self._budgets.check(key_id)
+
+    async def insert(self, run: store.StoredRun, before: InTransaction | None = None) -> None:
+        """Store a run that somebody starts then; `before` belongs to the same transaction.
+
+        Raises:
+            Conflict: it is stored already.
+        """
+        execution = run.execution
+
         async def also(connection: AsyncConnection) -> None:
-            if plan.demand is not None:
-                await provisions.settle(connection, plan.demand, plan.queue, execution.id)
-            await store.insert(
-                connection, execution, workspace=plan.workspace, run_start=run, task_queue_name=plan.task_queue
-            )
+            if before is not None:
+                await before(connection)
+            await store.insert(connection, run)
 
         opening = (
             StatusChanged(status=Status.PENDING, reason=execution.status_reason),
@@ -164,16 +178,13 @@ class Executions:
         self._recorder.remember(execution)
         if self._counts is not None:
             self._counts.execution_submitted()
-        if plan.demand is not None and self.on_demand is not None:
-            self.on_demand()
 
     async def _start(self, run: RunStart, task_queue: str) -> str:
         try:
             await self._engine.start(run, task_queue)
         except Unavailable as error:
             return f"stored; it starts when Temporal answers ({error.detail})"
-        if self.watcher is not None:
-            self.watcher.watch(run.execution_id)
+        self._began(run.execution_id)
         return "submitted"
 
     async def start_stored(self, run: store.StoredRun) -> None:
@@ -183,14 +194,22 @@ class Executions:
     # --- read
 
     async def get(self, execution_id: ExecutionId) -> Execution:
-        found = await self._find(execution_id)
+        found = await self.find(execution_id)
         if found is None:
             raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
         return found
 
+    async def stored(self, execution_id: ExecutionId) -> store.StoredRun:
+        """With what is never shown. Raises `NotFound`."""
+        async with self._database.reading() as connection:
+            run = await store.get_run(connection, execution_id)
+        if run is None:
+            raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
+        return run
+
     async def look(self, execution_id: ExecutionId) -> Execution:
         """The execution, with what it waits for now where it is not over."""
-        run = await self._run(execution_id)
+        run = await self.stored(execution_id)
         execution = run.execution
         if execution.status.is_terminal:
             return execution
@@ -201,7 +220,15 @@ class Executions:
             return execution.model_copy(update={"status_reason": f"Temporal: {error.detail}"})
         hands = await self._hands(execution, pollers)
         said = waiting.reason(execution.status, execution.status_reason, progress, hands, _now())
+        if said is None and execution.execution_type == "team":
+            said = await self._members_wait(execution_id)
         return execution.model_copy(update={"status_reason": said})
+
+    async def _members_wait(self, execution_id: ExecutionId) -> str | None:
+        """What the members of a team's run wait for; None while they work."""
+        async with self._database.reading() as connection:
+            members = await store.open_members(connection, execution_id)
+        return waiting.of_members([await self.look(member.id) for member in members])
 
     async def session(self, execution_id: ExecutionId) -> Session:
         """The run as a conversation; a message that is still streamed is not in it yet."""
@@ -254,7 +281,7 @@ class Executions:
         Raises:
             Forbidden: a worker of another queue asks.
         """
-        run = await self._run(execution_id)
+        run = await self.stored(execution_id)
         check_queue(caller, run.execution.worker_queue_id)
         return run.workspace
 
@@ -268,7 +295,7 @@ class Executions:
         Raises:
             Conflict: the run has completed or failed.
         """
-        run = await self._run(execution_id)
+        run = await self.stored(execution_id)
         if run.execution.status is Status.CANCELLED:
             return run.execution
         _check_open(run.execution)
@@ -317,7 +344,8 @@ class Executions:
             await self._log.append(execution_id, (StatusChanged(status=Status.PENDING, reason=reason),), also=also)
 
     async def message(self, execution_id: ExecutionId, text: str) -> Execution:
-        refuse_secrets((await self._run(execution_id)).workspace, {"the message": text})
+        for workspace in (await self.stored(execution_id)).workspaces:
+            refuse_secrets(workspace, {"the message": text})
         execution = await self._signal(execution_id, names.SIGNAL_MESSAGE, text)
         said = MessageAdded(role="user", content=text, message_id=f"user-{new_id()}")
         await self._log.append(execution_id, (said,))
@@ -334,7 +362,7 @@ class Executions:
 
     async def answer(self, execution_id: ExecutionId, approval_id: str, answer: ApprovalAnswer) -> Execution:
         """A person's word on a tool call; the first one counts."""
-        refuse_secrets((await self._run(execution_id)).workspace, {"the reason": answer.reason or ""})
+        refuse_secrets((await self.stored(execution_id)).workspace, {"the reason": answer.reason or ""})
         signal = ApprovalSignal(approval_id=approval_id, decision=answer.decision, by=answer.by, reason=answer.reason)
         return await self._signal(execution_id, names.SIGNAL_APPROVAL, signal)
 
@@ -351,17 +379,20 @@ class Executions:
 
     async def close(self, execution_id: ExecutionId, outcome: RunOutcome) -> None:
         """Write the end of a run: status, error, `done`. A run that is closed already stays as it is."""
-        now = _now()
+        now, is_team = _now(), False
 
         async def also(connection: AsyncConnection) -> None:
+            nonlocal is_team
             found = await store.lock_open(connection, execution_id)
             if found is None:
                 raise _AlreadyClosed(f"execution {execution_id} is over")
-            old, workspace = found
-            advance(old, outcome.status)
+            is_team = found.is_team
+            advance(found.status, outcome.status)
             values = closing_values(outcome, now)
-            if workspace.secrets:
-                values["workspace"] = without_secrets(workspace)
+            if found.workspace.secrets:
+                values["workspace"] = without_secrets(found.workspace)
+            if is_team:
+                values["members"] = None
             await store.update(connection, execution_id, **values)
 
         try:
@@ -374,19 +405,25 @@ class Executions:
             self._counts.execution_ended(outcome.status)
         for tell in self.on_end:
             tell()
+        if is_team:
+            await self._see_off_members(execution_id)
+
+    async def _see_off_members(self, execution_id: ExecutionId) -> None:
+        """Temporal ends what a run leaves open of its members' runs: hear of it, and close those that never began."""
+        async with self._database.reading() as connection:
+            left = await store.open_members(connection, execution_id)
+        for member in left:
+            self._began(member.id)
+
+    def _began(self, execution_id: ExecutionId) -> None:
+        if self.watcher is not None:
+            self.watcher.watch(execution_id)
 
     # --- inside
 
-    async def _find(self, execution_id: ExecutionId) -> Execution | None:
+    async def find(self, execution_id: ExecutionId) -> Execution | None:
         async with self._database.reading() as connection:
             return await store.get(connection, execution_id)
-
-    async def _run(self, execution_id: ExecutionId) -> store.StoredRun:
-        async with self._database.reading() as connection:
-            run = await store.get_run(connection, execution_id)
-        if run is None:
-            raise NotFound(f"no execution {execution_id}", fix="List them with: kubiya execution list")
-        return run
 
     async def _hands(self, execution: Execution, pollers: int) -> Hands:
         async with self._database.reading() as connection:
@@ -427,7 +464,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _check_prompt(prompt: str) -> None:
+def check_prompt(prompt: str) -> None:
+    """Raises `Invalid` for one that is blank or too long."""
     if not prompt.strip():
         raise Invalid("the prompt is empty", fix="Say what to do: kubiya exec 'Run `uname -a`'")
     if len(prompt) > MAX_PROMPT:

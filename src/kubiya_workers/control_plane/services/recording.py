@@ -1,6 +1,6 @@
 """What workers say of runs: appended to the log, with what it changes of the execution in the same transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -29,12 +29,17 @@ class _Known:
     queue_id: str | None
     model: str | None
     key_id: KeyId | None
+    is_delegated: bool = False
 
 
 class Recorder:
     """The events of open runs; one a process. What it keeps in memory is a cache of their rows."""
 
-    def __init__(self, database: Database, log: EventLog, budgets: Budgets) -> None:
+    def __init__(
+        self, database: Database, log: EventLog, budgets: Budgets, *, began: Callable[[ExecutionId], None]
+    ) -> None:
+        """`began` is told of each member's run that its team's run has started: nobody here did."""
+        self._began = began
         self._database = database
         self._log = log
         self._budgets = budgets
@@ -94,6 +99,8 @@ class Recorder:
             await _count(connection, caller, execution_id, events, values.get("model", known.model))
 
         appended = await self._log.append(execution_id, events, also=also)
+        if known.is_delegated and known.status is Status.PENDING:
+            self._began(execution_id)
         if execution_id in self._known:
             changed = {name: values[name] for name in ("status", "model") if name in values}
             self._known[execution_id] = replace(known, **changed)
@@ -116,7 +123,8 @@ def check_queue(caller: Caller, queue_id: str | None) -> None:
 
 
 def _known(execution: Execution) -> _Known:
-    return _Known(execution.status, execution.worker_queue_id, execution.model, execution.key_id)
+    run = execution
+    return _Known(run.status, run.worker_queue_id, run.model, run.key_id, run.is_delegated)
 
 
 def _changes(event: Fact | Delta, known: _Known) -> bool:

@@ -1,8 +1,10 @@
 """From an `execute` request to all that a run needs: the agent as it is now, its tools, its queue, its workspace."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Literal
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,9 +18,9 @@ from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId, KeyId
 from kubiya_workers.contracts.mcp import MCP, McpServer
 from kubiya_workers.contracts.queues import Queue
+from kubiya_workers.contracts.teams import Member, Team
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
 from kubiya_workers.contracts.wire import JsonObject
-from kubiya_workers.contracts.workers import Worker
 
 from ..store import agents, environments, queues, skills, workers
 from ..store import provisions as provision_store
@@ -27,27 +29,42 @@ from . import provisions
 from .models import Models, check_for
 from .provisions import Demand
 
+InTransaction = Callable[[AsyncConnection], Awaitable[None]]
+
 
 @dataclass(frozen=True)
 class Plan:
     """Everything of a run that is settled before it is stored."""
 
-    entity: Agent
+    entity: Agent | Team
     agent: AgentSpec
     queue: Queue
     workspace: Workspace
     interactive: bool
     demand: Demand | None = None
     """That it needs a worker of its own: then `queue` is that one's."""
+    members: tuple[Member, ...] = ()
+    """Of a team, whose coordinator `agent` then is."""
 
     @property
     def task_queue(self) -> str:
         return self.queue.task_queue_name
 
+    def settle_demand(self, execution_id: ExecutionId) -> InTransaction | None:
+        """What belongs to the transaction that stores the run; it raises `Taken` where somebody was faster."""
+        if self.demand is None:
+            return None
+        return partial(provisions.settle, demand=self.demand, queue=self.queue, execution_id=execution_id)
+
+    @property
+    def kind(self) -> Literal["agent", "team"]:
+        return "team" if isinstance(self.entity, Team) else "agent"
+
     def execution(self, execution_id: ExecutionId, new: NewExecution, key_id: KeyId | None, now: datetime) -> Execution:
         return Execution(
             id=execution_id,
             execution_id=execution_id,
+            execution_type=self.kind,
             entity_id=self.entity.id,
             entity_name=self.entity.name,
             prompt=new.prompt,
@@ -58,10 +75,36 @@ class Plan:
             execution_metadata={**new.user_metadata, **new.execution_metadata},
             worker_queue_id=self.queue.id,
             parent_execution_id=new.parent_execution_id,
+            team_name=self.entity.name if self.kind == "team" else None,
             key_id=key_id,
             created_at=now,
             updated_at=now,
         )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run takes place: its queue, that queue's environment, and the worker that it needs of its own."""
+
+    queue: Queue
+    environment: Environment | None
+    demand: Demand | None
+
+    def around(self, servers: tuple[McpServer, ...], *layers: ExecutionEnvironment | None) -> "Around":
+        """Of what runs here: later layers win, all of them over the environment's own, and their MCP servers over
+        those of skills, `servers`. Raises Invalid for a server that cannot be."""
+        own = self.environment.execution_environment if self.environment else None
+        present = [layer for layer in (own, *layers) if layer is not None]
+        merged = mcp.merged(servers, *(mcp.of_environment(layer.mcp_servers) for layer in present))
+        return Around(_workspace(present, merged), merged)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What surrounds the tools of a run: their directory and variables, and the MCP servers that it has."""
+
+    workspace: Workspace
+    servers: tuple[McpServer, ...]
 
 
 async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models, *, on_demand: bool) -> Plan:
@@ -76,34 +119,49 @@ async def plan(database: Database, agent_ref: str, new: NewExecution, models: Mo
         entity = await agents.find(connection, agent_ref)
         if entity is None:
             raise NotFound(f"no agent {agent_ref!r}", fix="List them with: kubiya agent list")
-        queue, demand = await _place(connection, new, on_demand)
-        tools, servers = await _tools(connection, entity)
-        environment = await environments.get(connection, queue.environment_id)
-        live = await _asked(connection, entity, new, queue)
-    given = [environment.execution_environment if environment else None, entity.execution_environment]
-    layers = [layer for layer in (*given, new.execution_environment) if layer is not None]
-    servers = mcp.merged(servers, *(mcp.of_environment(layer.mcp_servers) for layer in layers))
-    spec = _agent_spec(entity, new, tools, models.default()).model_copy(update={"mcp_servers": servers})
-    if live is not None:
-        await check_for(models, spec.model, live)
-    spec = spec.model_copy(update={"price": models.price_of(spec.model)})
+        place = await placed(connection, new, on_demand=on_demand)
+        kit = await kit_of(connection, entity)
+    around = place.around(kit.servers, entity.execution_environment, new.execution_environment)
+    spec = spec_of(
+        entity,
+        models,
+        kit.tools,
+        around.servers,
+        model=new.model,
+        system_prompt=new.system_prompt,
+        limits=new.limits,
+    )
+    if not new.skip_model_validation:
+        await check_models(database, models, place.queue, spec)
     return Plan(
         entity=entity,
         agent=spec,
-        queue=queue,
-        workspace=_workspace(layers, servers),
-        interactive=bool(new.execution_metadata.get("interactive", False)),
-        demand=demand,
+        queue=place.queue,
+        workspace=around.workspace,
+        interactive=is_interactive(new),
+        demand=place.demand,
     )
 
 
-async def _asked(
-    connection: AsyncConnection, entity: Agent, new: NewExecution, queue: Queue
-) -> Sequence[Worker] | None:
-    """The workers to ask whether they can call the model; None when it needs no asking."""
-    if new.skip_model_validation or not (new.model or entity.model_id):
-        return None
-    return await workers.list_(connection, queue_id=queue.id, live=True)
+def is_interactive(new: NewExecution) -> bool:
+    return bool(new.execution_metadata.get("interactive", False))
+
+
+async def check_models(database: Database, models: Models, queue: Queue, *specs: AgentSpec) -> None:
+    """Raises `Invalid` for a model that somebody asked for and that the live workers of the queue cannot call."""
+    asked = {spec.model for spec in specs if not spec.model_is_default}
+    if not asked:
+        return
+    async with database.reading() as connection:
+        live = await workers.list_(connection, queue_id=queue.id, live=True)
+    for model in sorted(asked):
+        await check_for(models, model, live)
+
+
+async def placed(connection: AsyncConnection, new: NewExecution, *, on_demand: bool) -> Place:
+    """Raises `NotFound` or `Conflict`, as `plan` does."""
+    queue, demand = await _place(connection, new, on_demand)
+    return Place(queue, await environments.get(connection, queue.environment_id), demand)
 
 
 async def _place(connection: AsyncConnection, new: NewExecution, on_demand: bool) -> tuple[Queue, Demand | None]:
@@ -156,8 +214,15 @@ async def _of(connection: AsyncConnection, environment: Environment) -> Queue:
     return found[0]
 
 
-async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[tuple[ToolSpec, ...], tuple[McpServer, ...]]:
-    """The tools of its skills, and the servers whose tools its workers will learn of."""
+@dataclass(frozen=True)
+class Kit:
+    """What an agent's skills give it: tools, and the servers whose tools its worker will learn of."""
+
+    tools: tuple[ToolSpec, ...]
+    servers: tuple[McpServer, ...]
+
+
+async def kit_of(connection: AsyncConnection, agent: Agent) -> Kit:
     tools: dict[str, ToolSpec] = {}
     servers: list[McpServer] = []
     found = await skills.find_all(connection, agent.skill_ids)
@@ -168,17 +233,33 @@ async def _tools(connection: AsyncConnection, agent: Agent) -> tuple[tuple[ToolS
             servers.append(mcp.of_skill(skill.name, skill.configuration))
         elif skill.enabled:
             tools |= {tool.name: tool for tool in tools_for(skill.type, skill.configuration)}
-    return tuple(tools.values()), tuple(servers)
+    return Kit(tuple(tools.values()), tuple(servers))
 
 
-def _agent_spec(entity: Agent, new: NewExecution, tools: tuple[ToolSpec, ...], default_model: str) -> AgentSpec:
+def spec_of(
+    entity: Agent | Team,
+    models: Models,
+    tools: tuple[ToolSpec, ...],
+    servers: tuple[McpServer, ...],
+    *,
+    model: str | None,
+    system_prompt: str | None = None,
+    limits: JsonObject,
+    fallback: str | None = None,
+) -> AgentSpec:
+    """An agent or coordinator as one run has it. What is given wins over its own; `fallback` is the model where
+    neither names one, before the control plane's default."""
+    asked = model or entity.model_id or fallback
+    chosen = asked or models.default()
     return AgentSpec(
         name=entity.name,
-        system_prompt=new.system_prompt or entity.system_prompt or "",
-        model=new.model or entity.model_id or default_model,
-        model_is_default=not (new.model or entity.model_id),
+        system_prompt=system_prompt or entity.system_prompt or "",
+        model=chosen,
+        model_is_default=asked is None,
+        price=models.price_of(chosen),
         tools=tools,
-        limits=_limits({**entity.configuration.get("limits", {}), **new.limits}),
+        mcp_servers=servers,
+        limits=_limits({**entity.configuration.get("limits", {}), **limits}),
         temperature=entity.llm_config.get("temperature"),
         max_output_tokens=entity.llm_config.get("max_tokens"),
     )
@@ -196,10 +277,7 @@ def _limits(wanted: JsonObject) -> Limits:
 
 
 def _workspace(layers: Sequence[ExecutionEnvironment], servers: Sequence[McpServer]) -> Workspace:
-    """Later layers win: the environment's, then the agent's, then the request's own.
-
-    What an MCP server is given as a key or a token is a secret, whoever forgot to say so.
-    """
+    """What an MCP server is given as a key or a token is a secret, whoever forgot to say so."""
     directories = [layer.working_dir for layer in layers if layer.working_dir]
     named = [name for layer in layers for name in layer.secrets]
     used = sorted({name for server in servers for name in mcp.secret_variables(server)})

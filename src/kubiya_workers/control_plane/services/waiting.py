@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kubiya_workers.contracts.activities import CALL_MODEL
-from kubiya_workers.contracts.executions import Status
+from kubiya_workers.contracts.executions import Execution, Status
 from kubiya_workers.contracts.workers import Worker, WorkerStatus
 
 PAUSE_NOTE = "pause_note"
@@ -63,6 +63,12 @@ def reason(status: Status, stored: str | None, progress: Progress, hands: Hands,
     if status is Status.PENDING:
         return f"a free slot on a worker of queue {hands.queue}"
     return _backing_off(progress.pending) or _unclaimed(progress.pending, hands.queue)
+
+
+def of_members(members: Iterable[Execution]) -> str | None:
+    """What the open runs of a team's members wait for, each with its own `status_reason`; None while all work."""
+    waits = [f"{run.entity_name} (execution {run.id}): {run.status_reason}" for run in members if run.status_reason]
+    return "its member " + "; its member ".join(waits) if waits else None
 
 
 def _nobody(hands: Hands, now: datetime) -> str:

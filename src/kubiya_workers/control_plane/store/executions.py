@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
 from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.teams import Member
 from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import JsonObject
 
@@ -21,7 +22,7 @@ from .dialects import minute_text, without_nul
 from .errors import taken
 from .tables import executions, provisions
 
-_INTERNAL = ("workspace", "run_start", "task_queue_name", "last_seq", "traced_at")
+_INTERNAL = ("workspace", "run_start", "members", "task_queue_name", "last_seq", "traced_at")
 SHOWN = [column for column in executions.c if column.name not in _INTERNAL]
 _OPEN = [status.value for status in Status if not status.is_terminal]
 # Made once: to make a statement costs more than to run it. Which columns change is told by the values it is run with.
@@ -30,18 +31,25 @@ _INSERT = sa.insert(executions)
 _GET = sa.select(*SHOWN).where(_IS_WANTED)
 _GET_RUN = sa.select(executions).where(_IS_WANTED)
 _LOCK_STATUS = sa.select(executions.c.status).where(_IS_WANTED).with_for_update()
-_LOCK_OPEN = sa.select(executions.c.status, executions.c.workspace).where(_IS_WANTED).with_for_update()
+_OPEN_RUN = (executions.c.status, executions.c.workspace, executions.c.execution_type)
+_LOCK_OPEN = sa.select(*_OPEN_RUN).where(_IS_WANTED).with_for_update()
 _UPDATE = sa.update(executions).where(_IS_WANTED)
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """An execution with all that its run needs. The workspace holds secrets: it is never shown."""
+    """An execution with all that its run needs. The workspaces hold secrets: they are never shown."""
 
     execution: Execution
     workspace: Workspace
     run_start: RunStart
     task_queue_name: str
+    members: tuple[Member, ...] = ()
+
+    @property
+    def workspaces(self) -> tuple[Workspace, ...]:
+        """Its own, and its members'."""
+        return (self.workspace, *(member.workspace for member in self.members))
 
 
 class Changes(TypedDict, total=False):
@@ -56,6 +64,7 @@ class Changes(TypedDict, total=False):
     usage: Usage
     execution_metadata: JsonObject
     workspace: Workspace
+    members: None
     worker_queue_id: QueueId | None
     worker_id: WorkerId | None
     started_at: datetime | None
@@ -63,17 +72,12 @@ class Changes(TypedDict, total=False):
     updated_at: datetime
 
 
-async def insert(
-    connection: AsyncConnection,
-    execution: Execution,
-    *,
-    workspace: Workspace,
-    run_start: RunStart,
-    task_queue_name: str,
-) -> None:
+async def insert(connection: AsyncConnection, run: StoredRun) -> None:
     """Raises `Conflict` when the execution is stored already."""
+    execution = run.execution
     fields = {name: getattr(execution, name) for name in Execution.model_fields if name != "execution_id"}
-    fields |= {"workspace": workspace, "run_start": run_start, "task_queue_name": task_queue_name, "last_seq": 0}
+    fields |= {"workspace": run.workspace, "run_start": run.run_start, "task_queue_name": run.task_queue_name}
+    fields |= {"members": [one.model_dump(mode="json") for one in run.members] or None, "last_seq": 0}
     with taken(f"execution {execution.id}"):
         await connection.execute(_INSERT, _columns(fields))
 
@@ -94,12 +98,21 @@ async def lock_status(connection: AsyncConnection, execution_id: ExecutionId) ->
     return None if status is None else Status(status)
 
 
-async def lock_open(connection: AsyncConnection, execution_id: ExecutionId) -> tuple[Status, Workspace] | None:
-    """The status and the workspace of a run that is not over, held until the transaction ends; else None."""
+@dataclass(frozen=True)
+class OpenRun:
+    """What the end of a run depends on."""
+
+    status: Status
+    workspace: Workspace
+    is_team: bool
+
+
+async def lock_open(connection: AsyncConnection, execution_id: ExecutionId) -> OpenRun | None:
+    """A run that is not over, held until the transaction ends; else None."""
     row = (await connection.execute(_LOCK_OPEN, {"wanted": execution_id})).first()
     if row is None or (status := Status(row.status)).is_terminal:
         return None
-    return status, Workspace.model_validate(row.workspace or {})
+    return OpenRun(status, Workspace.model_validate(row.workspace or {}), row.execution_type == "team")
 
 
 async def update(connection: AsyncConnection, execution_id: ExecutionId, **changes: Unpack[Changes]) -> None:
@@ -118,6 +131,7 @@ class Filter:
     execution_type: str | None = None
     queue_id: str | None = None
     worker_id: str | None = None
+    parent_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
@@ -150,6 +164,7 @@ def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
         executions.c.execution_type: wanted.execution_type,
         executions.c.worker_queue_id: wanted.queue_id,
         executions.c.worker_id: wanted.worker_id,
+        executions.c.parent_execution_id: wanted.parent_id,
     }
     yield from (column == value for column, value in equal.items() if value is not None)
     for kind, entity_id in (("agent", wanted.agent_id), ("team", wanted.team_id)):
@@ -185,6 +200,13 @@ async def list_open(connection: AsyncConnection) -> Sequence[StoredRun]:
     """Every run that is not over, oldest first."""
     query = sa.select(executions).where(executions.c.status.in_(_OPEN)).order_by(executions.c.created_at)
     return [_run(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def open_members(connection: AsyncConnection, team_run: ExecutionId) -> Sequence[Execution]:
+    """The runs that a team's run delegated and that are not over, oldest first."""
+    query = sa.select(*SHOWN).where(executions.c.parent_execution_id == team_run, executions.c.status.in_(_OPEN))
+    found = (await connection.execute(query.order_by(executions.c.created_at))).mappings()
+    return [run for run in map(as_shown, found) if run.is_delegated]
 
 
 async def count_by_status(connection: AsyncConnection, queue_id: QueueId) -> Mapping[Status, int]:
@@ -243,4 +265,5 @@ def _run(row: RowMapping) -> StoredRun:
         workspace=Workspace.model_validate(row["workspace"] or {}),
         run_start=RunStart.model_validate(row["run_start"]),
         task_queue_name=row["task_queue_name"],
+        members=tuple(map(Member.model_validate, row["members"] or ())),
     )

@@ -72,6 +72,16 @@ agents = sa.Table(
 )
 """`body` is the rest of an `Agent`: nothing of it is searched by SQL."""
 
+teams = sa.Table(
+    "teams",
+    METADATA,
+    _id(),
+    sa.Column("name", sa.Text(), nullable=False, unique=True),
+    _body("body"),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+
 skills = sa.Table(
     "skills",
     METADATA,
@@ -196,7 +206,9 @@ executions = sa.Table(
     sa.Column("worker_queue_id", sa.String(64), nullable=True, index=True),
     sa.Column("task_queue_name", sa.Text(), nullable=True),
     sa.Column("worker_id", sa.String(64), nullable=True),
-    sa.Column("parent_execution_id", sa.String(64), nullable=True),
+    sa.Column("parent_execution_id", sa.String(64), nullable=True, index=True),
+    _text("team_name"),
+    _body("members"),
     sa.Column("key_id", sa.String(64), nullable=True),
     sa.Column("last_seq", sa.Integer(), nullable=False),
     _moment("created_at"),
@@ -208,7 +220,8 @@ executions = sa.Table(
     sa.Index("ix_executions_completed_at", "completed_at"),
 )
 """`workspace` is a `Workspace`; `run_start` the workflow's input, so that a start that was interrupted between the
-insert and Temporal can be done again; `last_seq` the sequence number of the newest event."""
+insert and Temporal can be done again; `members` the `Member`s of a team's run while it is open; `last_seq` the
+sequence number of the newest event."""
 
 events = sa.Table(
     "events",
@@ -236,6 +249,7 @@ usage = sa.Table(
     sa.Column("execution_id", sa.String(64), nullable=True, index=True),
     sa.Column("step", sa.Integer(), nullable=True),
     _text("agent"),
+    _text("team"),
     _text("queue"),
     sa.Column("worker_id", sa.String(64), nullable=True),
     sa.Column("key_id", sa.String(64), nullable=True, index=True),

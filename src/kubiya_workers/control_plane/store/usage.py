@@ -16,6 +16,7 @@ from .tables import executions, keys, queues, usage
 _SUMMED = tuple(Usage.model_fields)
 _GROUPS: Mapping[UsageBy, tuple[sa.ColumnElement[Any], ...]] = {
     UsageBy.AGENT: (usage.c.agent,),
+    UsageBy.TEAM: (usage.c.team,),
     UsageBy.MODEL: (usage.c.model,),
     UsageBy.WORKER: (usage.c.worker_id,),
     UsageBy.QUEUE: (usage.c.queue,),
@@ -108,7 +109,9 @@ def _adding_a_step() -> sa.Insert:
     }
     columns |= {
         "execution_id": executions.c.id,
-        "agent": executions.c.entity_name,
+        # A coordinator's own calls are its team's, and no agent's.
+        "agent": sa.case((executions.c.execution_type == "agent", executions.c.entity_name)),
+        "team": executions.c.team_name,
         "queue": queues.c.name,
         "key_id": executions.c.key_id,
         "key_name": keys.c.name,

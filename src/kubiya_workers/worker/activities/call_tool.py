@@ -42,12 +42,12 @@ class CallTool:
         workspace = await self._steps.workspaces.of(request.execution_id)
         redactor = redactor_of(workspace)
         async with self._steps.publisher(request.execution_id, request.step, attempt) as publisher:
-            await publisher.fact(_started(request, attempt, redactor))
+            await publisher.fact(ToolStarted.of(request, attempt, _input(redactor.text(request.arguments))))
             # Durable before it runs: the record that a tool was begun must not be younger than its effect.
             await publisher.flush()
             result = _redacted(await self._run(request, workspace, redactor, publisher), redactor)
             self._steps.metrics.tool_call_ended(result)
-            await publisher.fact(_completed(request, result, attempt))
+            await publisher.fact(ToolCompleted.of(request, attempt, result))
             await publisher.flush()
         return result
 
@@ -81,19 +81,9 @@ class CallTool:
             result = _ended(request, settlement.outcome, settlement.why)
             steps.metrics.tool_call_settled(result)
             async with steps.publisher(request.execution_id, request.step, attempt) as publisher:
-                await publisher.fact(_completed(request, result, attempt))
+                await publisher.fact(ToolCompleted.of(request, attempt, result))
                 await publisher.flush()
             return result
-
-
-def _started(request: ToolRequest, attempt: int, redactor: Redactor) -> ToolStarted:
-    return ToolStarted(
-        step=request.step,
-        attempt=attempt,
-        tool_name=request.tool,
-        tool_execution_id=f"tool-{request.step}",
-        tool_input=_input(redactor.text(request.arguments)),
-    )
 
 
 def _input(arguments: str) -> dict[str, Any]:
@@ -103,22 +93,6 @@ def _input(arguments: str) -> dict[str, Any]:
     except ValueError:
         return {"arguments": arguments}
     return cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {"arguments": parsed}
-
-
-def _completed(request: ToolRequest, result: ToolResult, attempt: int) -> ToolCompleted:
-    return ToolCompleted(
-        step=request.step,
-        attempt=attempt,
-        tool_name=request.tool,
-        tool_execution_id=f"tool-{request.step}",
-        tool_status=result.wire_status,
-        tool_output=result.output,
-        tool_error=result.error,
-        duration_ms=result.duration_ms,
-        call_id=result.call_id,
-        outcome=result.status,
-        content=result.content,
-    )
 
 
 def _result_in(fact: ToolCompleted) -> ToolResult:

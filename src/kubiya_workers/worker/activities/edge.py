@@ -10,7 +10,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from kubiya_workers.contracts.errors import BudgetExhausted, Conflict, Refusal
+from kubiya_workers.contracts.errors import BudgetExhausted, Conflict, Invalid, Refusal
 from kubiya_workers.observability import logs
 
 from ..metrics import Metrics, StepKind, StepResult
@@ -130,6 +130,8 @@ def _failure(error: BaseException, running: Running, timeout_s: float) -> BaseEx
             # Another attempt has taken over, or the run is over: nothing of this one may count.
             return ApplicationError(error.detail, type=STALE, non_retryable=True)
         case Refusal():
-            return ApplicationError(error.detail, type=error.code, non_retryable=isinstance(error, BudgetExhausted))
+            return ApplicationError(
+                error.detail, type=error.code, non_retryable=isinstance(error, BudgetExhausted | Invalid)
+            )
         case _:
             return error

@@ -33,6 +33,7 @@ class StepKind(StrEnum):
     TOOL = "tool"
     LIST_TOOLS = "list_tools"
     SETTLE = "settle"
+    DELEGATE = "delegate"
     ANNOUNCE = "announce"
 
 
