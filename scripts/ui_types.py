@@ -14,11 +14,23 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from kubiya_workers.contracts import agents, console, events, executions, models, pool, queues, teams, usage, workers
+from kubiya_workers.contracts import (
+    agents,
+    console,
+    events,
+    executions,
+    jobs,
+    models,
+    pool,
+    queues,
+    teams,
+    usage,
+    workers,
+)
 
 FILE = Path(__file__).parents[1] / "ui" / "src" / "contracts.ts"
 HEAD = "// Made from the contracts by scripts/ui_types.py: change those, then run it again.\n"
-MODULES = (console, events, executions, agents, teams, models, queues, workers, usage, pool)
+MODULES = (console, events, executions, agents, teams, jobs, models, queues, workers, usage, pool)
 SCALARS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 

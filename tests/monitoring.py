@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kubiya_workers.contracts.executions import Status
 from kubiya_workers.contracts.health import Check
+from kubiya_workers.contracts.jobs import Outcome, TriggerType
 from kubiya_workers.contracts.messages import Usage
 from kubiya_workers.contracts.pool import Slots, WorkerReport
 from kubiya_workers.contracts.tools import ToolResult, ToolStatus
@@ -89,6 +90,7 @@ def a_plane_page(home: Path) -> bytes:
     metrics.answered("GET", "/health", 200, 0.001)
     metrics.execution_submitted()
     metrics.execution_ended(Status.COMPLETED)
+    metrics.job_fired(TriggerType.CRON, Outcome.FIRED, late_s=0.1)
     metrics.events_appended(1)
     metrics.committed(0.001)
     metrics.model_call_ended("m", "litellm", "completed", 0.5)

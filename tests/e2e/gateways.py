@@ -24,6 +24,15 @@ def uv_cache() -> str:
     return os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
 
 
+def share_litellm(root: Path) -> None:
+    """Give the home of a machine the LiteLLM that the first such machine of this test run installs: 600 MB."""
+    run = next((parent for parent in root.parents if parent.name.startswith("pytest-")), root.parent)
+    (run / "litellm").mkdir(mode=0o700, exist_ok=True)
+    home = root / "home" / ".kubiya"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home / "litellm").symlink_to(run / "litellm")
+
+
 def litellm_of(machine: Machine) -> list[psutil.Process]:
     return machine.running(lambda words: any(word.endswith("litellm/runner.py") for word in words))
 
@@ -35,6 +44,7 @@ def configuration(model: ScriptedModel, **more: object) -> dict[str, Any]:
 
 @contextmanager
 def server(root: Path, config: dict[str, Any]) -> Iterator[Machine]:
+    share_litellm(root)
     machine = Machine(root, {"UV_CACHE_DIR": uv_cache(), "UPSTREAM_KEY": KEY})
     (machine.work / "models.yaml").write_text(json.dumps(config))
     try:

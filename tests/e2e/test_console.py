@@ -22,7 +22,7 @@ import pytest
 from kubiya_workers.launchers import signin
 from kubiya_workers.testing import ScriptedModel
 
-from .gateways import uv_cache
+from .gateways import share_litellm, uv_cache
 from .machine import KUBIYA, Machine, Spawned, served, until
 
 ON = {"KUBIYA_WEBUI": "true", "KUBIYA_WEBUI_PORT": "0"}
@@ -393,6 +393,7 @@ def test_what_waits_in_a_queue_without_a_worker_is_said(running: Machine) -> Non
 
 def test_the_litellm_of_a_worker_is_shown_restarted_stopped_and_started(tmp_path: Path) -> None:
     key = "sk-in-the-file-81b2"
+    share_litellm(tmp_path)
     with served(tmp_path, UV_CACHE_DIR=uv_cache(), **ON) as machine, ScriptedModel({"go on": ["there again"]}) as model:
         params = {"model": "openai/anything", "api_base": model.url, "api_key": key}
         (machine.work / "proxy.json").write_text(

@@ -8,7 +8,7 @@ import pytest
 
 from kubiya_workers.testing import ScriptedModel
 
-from .gateways import uv_cache
+from .gateways import share_litellm, uv_cache
 from .machine import Machine, served, until
 
 CONFIGURATION = 6
@@ -17,7 +17,9 @@ SLOW_S = 300
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with served(tmp_path_factory.mktemp("contexts"), UV_CACHE_DIR=uv_cache()) as machine:
+    root = tmp_path_factory.mktemp("contexts")
+    share_litellm(root)
+    with served(root, UV_CACHE_DIR=uv_cache()) as machine:
         yield machine
 
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psutil
 import pytest
@@ -20,9 +19,10 @@ START = ("worker", "start", "--type=local", "--daemon")
 NOTICED_WITHIN_S = 5.0
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Machine]:
-    with served(tmp_path) as machine:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Each test has a queue of its own on it."""
+    with served(tmp_path_factory.mktemp("daemons")) as machine:
         yield machine
 
 
@@ -64,29 +64,32 @@ def runs(machine: Machine, queue: str) -> None:
 
 
 def test_a_daemon_outlives_its_terminal_and_is_told_of(running: Machine) -> None:
-    with kept(running, "q"):
-        facts = told(running, "q")
+    with kept(running, "outlives"):
+        facts = told(running, "outlives")
         assert facts["state"] == "running"
-        assert (running.home / ".kubiya/workers/q/daemon_info.txt").stat().st_mode & 0o777 == 0o600
-        worker = worker_of(running, "q")
+        assert (running.home / ".kubiya/workers/outlives/daemon_info.txt").stat().st_mode & 0o777 == 0o600
+        worker = worker_of(running, "outlives")
         words = worker.cmdline()
-        assert words[0].endswith("/.kubiya/workers/q/venv/bin/python")
-        assert words[1].endswith("/.kubiya/workers/q/worker.py")
-        assert words[2:] == ["--queue-id", "q"]
+        assert words[0].endswith("/.kubiya/workers/outlives/venv/bin/python")
+        assert words[1].endswith("/.kubiya/workers/outlives/worker.py")
+        assert words[2:] == ["--queue-id", "outlives"]
         assert os.getsid(worker.pid) != os.getsid(0)
-        runs(running, "q")
-        assert running.run("worker", "status", "--queue-id=q").returncode == 0
-    assert running.run("worker", "status", "--queue-id=q").returncode == 1
-    assert told(running, "q")["state"] == "stopped"
+        runs(running, "outlives")
+        assert running.run("worker", "status", "--queue-id=outlives").returncode == 0
+    assert running.run("worker", "status", "--queue-id=outlives").returncode == 1
+    assert told(running, "outlives")["state"] == "stopped"
 
 
 def test_a_killed_worker_is_started_again(running: Machine) -> None:
-    with kept(running, "q"):
-        first = worker_of(running, "q")
+    with kept(running, "killed"):
+        first = worker_of(running, "killed")
         first.kill()
-        until(lambda: is_running(running, "q") and told(running, "q")["pid"] != str(first.pid), "another one runs")
-        assert told(running, "q")["restarts"] == "1"
-        runs(running, "q")
+        until(
+            lambda: is_running(running, "killed") and told(running, "killed")["pid"] != str(first.pid),
+            "another one runs",
+        )
+        assert told(running, "killed")["restarts"] == "1"
+        runs(running, "killed")
 
 
 def test_a_worker_that_is_told_to_end_is_not_started_again(running: Machine) -> None:
@@ -103,53 +106,55 @@ def test_a_worker_that_is_told_to_end_is_not_started_again(running: Machine) -> 
 
 
 def test_a_killed_supervisor_is_noticed_and_replaced(running: Machine) -> None:
-    with kept(running, "q"):
-        worker, supervisor = worker_of(running, "q"), supervisor_of(running, "q")
-        log = running.home / ".kubiya/workers/q/logs/worker.log"
+    with kept(running, "alone"):
+        worker, supervisor = worker_of(running, "alone"), supervisor_of(running, "alone")
+        log = running.home / ".kubiya/workers/alone/logs/worker.log"
         supervisor.kill()
         killed = time.monotonic()
         until(lambda: "Draining" in log.read_text() or not worker.is_running(), "the worker drains", 15)
         assert time.monotonic() - killed < NOTICED_WITHIN_S * 2  # a busy machine gets twice the time
-        again = running.run(*START, "--queue-id=q")
+        again = running.run(*START, "--queue-id=alone")
         assert again.returncode == 0, again.stderr
-        assert told(running, "q")["supervisor_pid"] != str(supervisor.pid)
+        assert told(running, "alone")["supervisor_pid"] != str(supervisor.pid)
         until(lambda: not worker.is_running(), "the old worker is gone", 40)
-        runs(running, "q")
+        runs(running, "alone")
 
 
 def test_one_that_is_alive_but_does_not_answer_is_replaced(running: Machine) -> None:
     """As a worker whose every thread hangs: it cannot drain, and is woken, asked and, if need be, killed."""
-    with kept(running, "q"):
-        first = worker_of(running, "q")
+    with kept(running, "hanging"):
+        first = worker_of(running, "hanging")
         first.suspend()
         until(
-            lambda: told(running, "q")["pid"] not in ("-", str(first.pid)) and is_running(running, "q"), "another", 90
+            lambda: told(running, "hanging")["pid"] not in ("-", str(first.pid)) and is_running(running, "hanging"),
+            "another",
+            90,
         )
-        facts = told(running, "q")
+        facts = told(running, "hanging")
         assert facts["last_restart_reason"] == "it does not answer at its health address"
         assert (facts["restarts"], facts["crashes_in_a_row"]) == ("1", "1")
         assert not first.is_running()
-        runs(running, "q")
+        runs(running, "hanging")
 
 
 def test_both_killed_at_once(running: Machine) -> None:
-    with kept(running, "q"):
-        worker, supervisor = worker_of(running, "q"), supervisor_of(running, "q")
+    with kept(running, "both"):
+        worker, supervisor = worker_of(running, "both"), supervisor_of(running, "both")
         supervisor.suspend()
         worker.kill()
         supervisor.kill()
         until(lambda: not worker.is_running() and not supervisor.is_running(), "both are gone")
-        status = running.run("worker", "status", "--queue-id=q")
+        status = running.run("worker", "status", "--queue-id=both")
         assert status.returncode == 1
         assert "killed" in status.stdout
-        assert running.run(*START, "--queue-id=q").returncode == 0
-        runs(running, "q")
+        assert running.run(*START, "--queue-id=both").returncode == 0
+        runs(running, "both")
 
 
 def test_a_daemon_started_twice_at_the_same_moment_is_one(running: Machine) -> None:
     starts = [
         subprocess.Popen(
-            [KUBIYA, *START, "--queue-id=q"], cwd=running.work, env=running.environ, stdin=subprocess.DEVNULL,
+            [KUBIYA, *START, "--queue-id=twice"], cwd=running.work, env=running.environ, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for _ in range(3)
@@ -158,23 +163,23 @@ def test_a_daemon_started_twice_at_the_same_moment_is_one(running: Machine) -> N
     assert [start.returncode for start in starts] == [0, 0, 0], said
     assert len(running.workers()) == 1
     assert sum("already" in text for text in said) == 2, said
-    assert running.run("worker", "stop", "--queue=q").returncode == 0
+    assert running.run("worker", "stop", "--queue=twice").returncode == 0
 
 
 def test_a_stale_record_whose_pid_is_another_programs(running: Machine) -> None:
-    with kept(running, "q"):
+    with kept(running, "stale"):
         pass
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
-        record = running.home / ".kubiya/run/q/worker.json"
+        record = running.home / ".kubiya/run/stale/worker.json"
         record.write_text(re.sub(r'"pid": ?\d+', f'"pid": {bystander.pid}', record.read_text()))
-        info = running.home / ".kubiya/workers/q/daemon_info.txt"
+        info = running.home / ".kubiya/workers/stale/daemon_info.txt"
         info.write_text(re.sub(r"pid: \d+", f"pid: {bystander.pid}", info.read_text()))
-        assert running.run("worker", "status", "--queue-id=q").returncode == 1
-        assert running.run("worker", "stop", "--queue-id=q").returncode == 0
+        assert running.run("worker", "status", "--queue-id=stale").returncode == 1
+        assert running.run("worker", "stop", "--queue-id=stale").returncode == 0
         assert bystander.poll() is None
-        with kept(running, "q"):
-            assert worker_of(running, "q").pid != bystander.pid
+        with kept(running, "stale"):
+            assert worker_of(running, "stale").pid != bystander.pid
         assert bystander.poll() is None
     finally:
         bystander.kill()
@@ -193,12 +198,12 @@ def test_two_queues_on_one_host(running: Machine) -> None:
 
 def test_stops_and_restarts_at_the_same_time(running: Machine) -> None:
     """Whatever the order: each command succeeds, and at the end there is one worker or none, and the status says so."""
-    assert running.run(*START, "--queue-id=q").returncode == 0
+    assert running.run(*START, "--queue-id=stopping").returncode == 0
     commands = ["stop", "restart", "stop", "restart"]
     threads_done: list[tuple[str, int, str]] = []
 
     def command(word: str) -> None:
-        done = running.run("worker", word, "--queue-id=q")
+        done = running.run("worker", word, "--queue-id=stopping")
         threads_done.append((word, done.returncode, done.stderr))
 
     threads = [threading.Thread(target=command, args=(word,)) for word in commands]
@@ -209,13 +214,13 @@ def test_stops_and_restarts_at_the_same_time(running: Machine) -> None:
     assert [status for _, status, _ in threads_done] == [0] * len(commands), threads_done
     left = len(running.workers())
     assert left in (0, 1)
-    assert running.run("worker", "status", "--queue-id=q").returncode == 1 - left
-    assert running.run("worker", "stop", "--queue-id=q").returncode == 0
+    assert running.run("worker", "status", "--queue-id=stopping").returncode == 1 - left
+    assert running.run("worker", "stop", "--queue-id=stopping").returncode == 0
     assert not running.workers()
 
 
 def test_a_worker_that_cannot_start_says_why_and_leaves_nothing(running: Machine) -> None:
-    refused = running.run(*START, "--queue-id=q", env={"HEARTBEAT_INTERVAL": "5"})
+    refused = running.run(*START, "--queue-id=refused", env={"HEARTBEAT_INTERVAL": "5"})
     assert refused.returncode == 6
     assert "HEARTBEAT_INTERVAL" in refused.stderr
     assert "15 to 300" in refused.stderr
@@ -223,16 +228,16 @@ def test_a_worker_that_cannot_start_says_why_and_leaves_nothing(running: Machine
 
 
 def test_a_broken_requirement_leaves_the_running_worker_untouched(running: Machine) -> None:
-    with kept(running, "q"):
-        before = worker_of(running, "q")
-        (running.home / ".kubiya/workers/q/requirements.txt").write_text("click==0.0.0.1\n")
-        restarted = running.run("worker", "restart", "--queue-id=q")
+    with kept(running, "broken"):
+        before = worker_of(running, "broken")
+        (running.home / ".kubiya/workers/broken/requirements.txt").write_text("click==0.0.0.1\n")
+        restarted = running.run("worker", "restart", "--queue-id=broken")
         assert restarted.returncode == 6, restarted.stderr
         assert "click" in restarted.stderr
         assert before.is_running()
-        assert worker_of(running, "q").pid == before.pid
-        runs(running, "q")
-        (running.home / ".kubiya/workers/q/requirements.txt").write_text("")
+        assert worker_of(running, "broken").pid == before.pid
+        runs(running, "broken")
+        (running.home / ".kubiya/workers/broken/requirements.txt").write_text("")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

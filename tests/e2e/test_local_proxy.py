@@ -12,7 +12,7 @@ import pytest
 
 from kubiya_workers.testing import ScriptedModel, error, stalls, tool
 
-from .gateways import litellm_of, uv_cache
+from .gateways import litellm_of, share_litellm, uv_cache
 from .machine import Machine, served, until
 
 CONFIGURATION = 6
@@ -23,7 +23,9 @@ KEY = "sk-of-the-upstream-1234"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with served(tmp_path_factory.mktemp("proxied"), UV_CACHE_DIR=uv_cache(), UPSTREAM_KEY=KEY) as machine:
+    root = tmp_path_factory.mktemp("proxied")
+    share_litellm(root)
+    with served(root, UV_CACHE_DIR=uv_cache(), UPSTREAM_KEY=KEY) as machine:
         yield machine
 
 

@@ -3,7 +3,7 @@
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import psutil
@@ -12,9 +12,21 @@ import pytest
 from kubiya_workers.testing import ScriptedModel, error, tool
 
 from .installation import Installation, kill
-from .machine import until
+from .machine import Machine, until
 
 Start = Callable[..., ScriptedModel]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A control plane as it comes, for workers that are only asked."""
+    installed = Installation(Machine(tmp_path_factory.mktemp("plain")))
+    try:
+        installed.start_server()
+        yield installed
+    finally:
+        installed.close()
+        installed.machine.kill_everything()
 
 
 def health(installation: Installation, worker: subprocess.Popen[bytes]) -> str:
@@ -44,10 +56,9 @@ def test_it_answers_for_itself(installation: Installation, model: Start) -> None
     assert report["last_heartbeat"] is not None
 
 
-def test_a_stopped_or_foreign_question(installation: Installation) -> None:
-    installation.start_server()
-    worker = installation.start_worker()
-    url = health(installation, worker)
+def test_a_stopped_or_foreign_question(plain: Installation) -> None:
+    worker = plain.start_worker()
+    url = health(plain, worker)
     assert httpx.get(f"{url}/status", headers={"Host": "evil.example"}).status_code == 403
     assert httpx.get(f"{url}/").status_code == 404
     assert httpx.post(f"{url}/status").status_code == 501
@@ -66,25 +77,23 @@ def test_it_is_not_ready_without_its_gateway(installation: Installation) -> None
     assert "gateway" in failed
 
 
-def test_two_workers_share_a_host(installation: Installation) -> None:
-    installation.start_server()
-    one = installation.start_worker("one", METRICS_ENABLED="true", KUBIYA_HEALTH_ADDR="127.0.0.1:0")
-    two = installation.start_worker("two", METRICS_ENABLED="true", KUBIYA_HEALTH_ADDR="127.0.0.1:0")
-    assert health(installation, one) != health(installation, two)
+def test_two_workers_share_a_host(plain: Installation) -> None:
+    one = plain.start_worker("one", METRICS_ENABLED="true", KUBIYA_HEALTH_ADDR="127.0.0.1:0")
+    two = plain.start_worker("two", METRICS_ENABLED="true", KUBIYA_HEALTH_ADDR="127.0.0.1:0")
+    assert health(plain, one) != health(plain, two)
     for worker in (one, two):
-        served = re.search(r"Metrics served: url=(\S+)", installation.worker_log(worker))
+        served = re.search(r"Metrics served: url=(\S+)", plain.worker_log(worker))
         assert served
         assert "kubiya_worker_info" in httpx.get(served[1]).text
 
 
-def test_limits_decide_how_much_it_takes(installation: Installation) -> None:
-    installation.start_server()
-    worker = installation.start_worker(MEMORY_LIMIT="256Mi", CPU_LIMIT="1000m", MAX_CONCURRENT_ACTIVITIES="50")
-    report = httpx.get(f"{health(installation, worker)}/status").json()
+def test_limits_decide_how_much_it_takes(plain: Installation) -> None:
+    worker = plain.start_worker(MEMORY_LIMIT="256Mi", CPU_LIMIT="1000m", MAX_CONCURRENT_ACTIVITIES="50")
+    report = httpx.get(f"{health(plain, worker)}/status").json()
     assert report["activities"]["total"] == 4
     assert report["memory_limit"] == 256 * 1024**2
-    cpu = installation.start_worker(CPU_LIMIT="500m")
-    assert httpx.get(f"{health(installation, cpu)}/status").json()["activities"]["total"] == 5
+    cpu = plain.start_worker(CPU_LIMIT="500m")
+    assert httpx.get(f"{health(plain, cpu)}/status").json()["activities"]["total"] == 5
 
 
 def test_it_ends_when_it_has_done_enough(installation: Installation, model: Start) -> None:

@@ -4,7 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import psutil
@@ -13,7 +13,7 @@ import pytest
 from kubiya_workers.testing import ScriptedModel, tool
 
 from .installation import Installation, age, kill, lines
-from .machine import until
+from .machine import Machine, until
 
 Start = Callable[..., ScriptedModel]
 
@@ -34,6 +34,18 @@ def served(installation: Installation, model: Start) -> Callable[[object], Insta
         return installation
 
     return serve
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One with which no worker ever starts."""
+    installed = Installation(Machine(tmp_path_factory.mktemp("refusing")))
+    try:
+        installed.start_server()
+        yield installed
+    finally:
+        installed.close()
+        installed.machine.kill_everything()
 
 
 def stop(worker: subprocess.Popen[bytes], number: int = signal.SIGTERM, seconds: float = 45) -> int:
@@ -157,14 +169,13 @@ def _running(installation: Installation, command: str) -> list[psutil.Process]:
     ids=["wrong key", "nothing there", "no number", "out of bounds", "no key"],
 )
 def test_a_worker_that_cannot_start_says_why(
-    served: Callable[[object], Installation], wrong: dict[str, str], status: int, said: str
+    refusing: Installation, wrong: dict[str, str], status: int, said: str
 ) -> None:
-    installation = served("done")
-    worker = installation.launch_worker(**wrong)
-    assert worker.wait(SAYS_NO_WITHIN_S) == status, installation.worker_log(worker)
-    assert said in installation.worker_log(worker)
-    assert "Traceback" not in installation.worker_log(worker)
-    assert installation.call("GET", "/workers").json() == []
+    worker = refusing.launch_worker(**wrong)
+    assert worker.wait(SAYS_NO_WITHIN_S) == status, refusing.worker_log(worker)
+    assert said in refusing.worker_log(worker)
+    assert "Traceback" not in refusing.worker_log(worker)
+    assert refusing.call("GET", "/workers").json() == []
 
 
 def test_a_worker_outlives_its_control_plane(served: Callable[[object], Installation]) -> None:

@@ -21,6 +21,7 @@ CATCHES_EVERYTHING = {
     "cli/serve.py",
     "control_plane/events/commit.py",
     "control_plane/events/log.py",
+    "control_plane/jobs/loop.py",
     "control_plane/on_demand/loop.py",
     "control_plane/reconcile.py",
     "control_plane/tracing.py",

@@ -7,7 +7,8 @@ from pathlib import Path
 from kubiya_workers.contracts.ids import KeyId
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.control_plane.auth import Auth, digest
-from kubiya_workers.control_plane.services.signin import Keys, give_ticket, shared_secret
+from kubiya_workers.control_plane.services.shared_secret import shared_secret
+from kubiya_workers.control_plane.services.signin import Keys, give_ticket
 from kubiya_workers.control_plane.store import tickets
 from kubiya_workers.control_plane.store.database import Database
 
@@ -16,8 +17,9 @@ CALLER = Caller(key_id=KeyId("k1"), name="ops", scope=Scope.READ)
 
 async def test_all_control_planes_of_a_database_have_one_secret(url: str | None, tmp_path: Path) -> None:
     databases = [await Database.open(url, tmp_path / "kubiya.db") for _ in range(3)]
-    secrets = await asyncio.gather(*map(shared_secret, databases))
+    secrets = await asyncio.gather(*(shared_secret(database, "one") for database in databases))
     assert len(set(secrets)) == 1 and len(secrets[0]) > 40
+    assert await shared_secret(databases[0], "another") != secrets[0]
     for database in databases:
         await database.close()
 

@@ -44,7 +44,18 @@ def busy(made: Stack) -> dict[str, str]:
     made.until_status(asks, "waiting_for_input")
     live = made.submit("Count slowly, so that it can be watched.")
     made.until_status(live, "running")
-    return {"done": done, "failed": failed, "asks": asks, "live": live}
+    return {"done": done, "failed": failed, "asks": asks, "live": live, "job": scheduled(made)}
+
+
+def scheduled(made: Stack) -> str:
+    """Jobs of every kind; the id of one that was fired."""
+    made.job("nightly", trigger_type="cron", cron_schedule="30 2 * * *", cron_timezone="Europe/Berlin")
+    hook = made.job("greet", trigger_type="webhook", prompt_template="Say hello to {{payload.name}}")
+    for _ in range(2):
+        fired = made.call("POST", f"/jobs/{hook}/trigger", json={"payload": {"name": "the team"}})
+        made.until_status(fired["execution_id"], "completed")
+    made.call("POST", f"/jobs/{made.job('by hand', enabled=False)}/trigger")
+    return hook
 
 
 def pages(runs: dict[str, str]) -> dict[str, str]:
@@ -58,6 +69,8 @@ def pages(runs: dict[str, str]) -> dict[str, str]:
         "sessions": "/executions",
         "session": f"/executions/{runs['done']}",
         "failed": f"/executions/{runs['failed']}",
+        "jobs": "/jobs",
+        "job": f"/jobs/{runs['job']}",
         "proxy": "/proxy",
         "models": "/models",
         "environment": "/environment",

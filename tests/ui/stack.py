@@ -79,6 +79,12 @@ class Stack:
         body = {"prompt": prompt, "worker_queue_id": QUEUE, **fields}
         return str(self.call("POST", f"/agents/{agent}/execute", json=body)["id"])
 
+    def job(self, name: str, **fields: Any) -> str:
+        """A new one, triggered by hand unless they say otherwise; its id."""
+        body = {"name": name, "trigger_type": "manual", "entity_id": "default", "prompt_template": "Say hello"}
+        place = {"executor_type": "specific_queue", "worker_queue_name": QUEUE}
+        return str(self.call("POST", "/jobs", json={**body, **place, **fields})["id"])
+
     def until_status(self, execution: str, *statuses: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
 

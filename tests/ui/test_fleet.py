@@ -200,6 +200,10 @@ def test_a_key_for_looking_sees_and_cannot_act(context: BrowserContext, here: Fl
     page.goto(f"{here.origin}/playground")
     page.get_by_role("textbox", name="Prompt").fill("Say hello")
     expect(page.get_by_role("button", name="Run")).to_be_disabled()
+    job = here.made.job("seen", trigger_type="webhook")
+    page.goto(f"{here.origin}/jobs/{job}")
+    for name in ("Trigger", "Disable", "Show its address"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
     forced = """async (paths) => {
       const {csrf} = await (await fetch('/ui/console/api/session')).json();
       const headers = {'X-Kubiya-CSRF': csrf, 'Content-Type': 'application/json'};
@@ -208,7 +212,8 @@ def test_a_key_for_looking_sees_and_cannot_act(context: BrowserContext, here: Fl
       return Promise.all(paths.map(async (path) => (await ask(path)).status));
     }"""
     paths = [f"/api/v1/workers/{worker}/drain", "/api/v1/agents/default/execute", "/console/api/models/test"]
-    assert page.evaluate(forced, paths) == [403, 403, 403]
+    paths.append(f"/api/v1/jobs/{job}/trigger")
+    assert page.evaluate(forced, paths) == [403, 403, 403, 403]
     assert here.worker()["wish"] is None or here.worker()["wish"]["action"] != "drain"
 
 

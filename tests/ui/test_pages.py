@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ..e2e.gateways import uv_cache
+from ..e2e.gateways import share_litellm, uv_cache
 from ..e2e.machine import until
 from .browser import no_barriers
 from .screenshots import busy, pages, settled
@@ -25,7 +25,9 @@ SLOW_MS = 20_000
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("pages")) as running:
+    root = tmp_path_factory.mktemp("pages")
+    share_litellm(root)
+    with stack(root) as running:
         yield running
 
 
@@ -57,7 +59,7 @@ def page(let_in: BrowserContext) -> Iterator[Page]:
     assert problems == []
 
 
-PAGES = list(pages({"done": "", "failed": "", "asks": "", "live": ""}))
+PAGES = list(pages({"done": "", "failed": "", "asks": "", "live": "", "job": ""}))
 
 
 @pytest.mark.parametrize("title", PAGES)
@@ -156,6 +158,28 @@ def test_sessions_are_found_and_the_address_says_which(page: Page, made: Stack, 
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/executions/{runs['failed']}")
     expect(page.get_by_role("alert").first).to_contain_text("does not speak that language")
+
+
+def test_a_job_is_triggered_turned_off_and_its_address_shown_to_who_asks(page: Page, made: Stack) -> None:
+    made.job("watched", trigger_type="webhook", overlap="skip")
+    settled(page, f"{made.origin}/jobs")
+    page.get_by_text("watched").click()
+    page.wait_for_url("**/jobs/*")
+    dialog = page.get_by_role("alertdialog")
+    page.get_by_role("button", name="Trigger", exact=True).click()
+    dialog.get_by_role("button", name="Trigger").click()
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("manual", timeout=SLOW_MS)
+    expect(row).to_contain_text("fired")
+    expect(row).to_contain_text("completed", timeout=SLOW_MS)
+    page.get_by_role("button", name="Disable", exact=True).click()
+    dialog.get_by_role("button", name="Disable").click()
+    expect(page.get_by_role("button", name="Enable", exact=True)).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("/api/v1/webhooks/")).to_have_count(0)
+    page.get_by_role("button", name="Show its address").click()
+    expect(page.get_by_text("/api/v1/webhooks/")).to_be_visible()
+    page.get_by_role("link", name="Its sessions").click()
+    expect(page.locator("tbody tr")).to_have_count(1, timeout=SLOW_MS)
 
 
 def test_the_keyboard_goes_everywhere(page: Page, made: Stack) -> None:

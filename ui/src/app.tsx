@@ -14,6 +14,8 @@ const Worker = lazy(() => import("./pages/worker"));
 const Playground = lazy(() => import("./pages/playground"));
 const Executions = lazy(() => import("./pages/executions"));
 const Execution = lazy(() => import("./pages/execution"));
+const Jobs = lazy(() => import("./pages/jobs"));
+const Job = lazy(() => import("./pages/job"));
 const Proxy = lazy(() => import("./pages/proxy"));
 const Models = lazy(() => import("./pages/models"));
 const Environment = lazy(() => import("./pages/environment"));
@@ -34,6 +36,8 @@ export function App() {
             <Route path="/playground/:id" element={<Playground />} />
             <Route path="/executions" element={<Executions />} />
             <Route path="/executions/:id" element={<Execution />} />
+            <Route path="/jobs" element={<Jobs />} />
+            <Route path="/jobs/:id" element={<Job />} />
             <Route path="/proxy" element={here("LLM Proxy", <Proxy />)} />
             <Route path="/models" element={<Models />} />
             <Route path="/environment" element={here("Environment", <Environment />)} />

@@ -263,6 +263,7 @@ export interface Execution {
   parent_execution_id: string | null;
   team_name: string | null;
   key_id: string | null;
+  job_id: string | null;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
@@ -280,6 +281,8 @@ export interface ExecutionPatch {
   execution_metadata: { readonly [name: string]: unknown };
 }
 
+export type ExecutorType = "auto" | "specific_queue" | "environment";
+
 export type FailureReason = "model_error" | "tool_error" | "budget_exhausted" | "timeout" | "worker_lost" | "policy_denied" | "internal";
 
 export interface Finding {
@@ -291,6 +294,27 @@ export interface Finding {
 }
 
 export type FindingResult = "ok" | "warn" | "fail" | "skip";
+
+export interface Fired {
+  firing_id: string;
+  job_id: string;
+  outcome: "pending" | "fired" | "skipped";
+  execution_id: string | null;
+  reason: string | null;
+}
+
+export interface Firing {
+  id: string;
+  job_id: string;
+  trigger: TriggerType;
+  scheduled_at: string;
+  created_at: string;
+  outcome: Outcome;
+  reason: string | null;
+  execution_id: string | null;
+  execution_status: Status | null;
+  count: number;
+}
 
 export interface GapDetected {
   type: "gap_detected";
@@ -348,6 +372,55 @@ export interface Installed {
   pods: readonly PodSeen[];
   problems: readonly string[];
   changes: readonly Changed[];
+}
+
+export interface Job {
+  id: string;
+  name: string;
+  description: string | null;
+  enabled: boolean;
+  trigger_type: TriggerType;
+  cron_schedule: string | null;
+  cron_timezone: string | null;
+  planning_mode: string;
+  entity_type: "agent" | "team";
+  entity_id: string;
+  entity_name: string | null;
+  prompt_template: string;
+  system_prompt: string | null;
+  model: string | null;
+  execution_environment: ExecutionEnvironment | null;
+  executor_type: ExecutorType;
+  worker_queue_name: string | null;
+  environment_name: string | null;
+  overlap: Overlap;
+  catch_up_s: number;
+  key_id: string;
+  next_at: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface JobPatch {
+  name: string | null;
+  description: string | null;
+  enabled: boolean | null;
+  trigger_type: TriggerType | null;
+  cron_schedule: string | null;
+  cron_timezone: string | null;
+  planning_mode: string | null;
+  entity_type: "agent" | "team" | null;
+  entity_id: string | null;
+  prompt_template: string | null;
+  system_prompt: string | null;
+  model: string | null;
+  execution_environment: ExecutionEnvironment | null;
+  executor_type: ExecutorType | null;
+  worker_queue_name: string | null;
+  environment_name: string | null;
+  overlap: Overlap | null;
+  catch_up_s: number | null;
+  webhook_secret: string | null;
 }
 
 export interface Limits {
@@ -519,6 +592,28 @@ export interface NewExecution {
   limits: { readonly [name: string]: unknown };
 }
 
+export interface NewJob {
+  name: string;
+  description: string | null;
+  enabled: boolean;
+  trigger_type: TriggerType;
+  cron_schedule: string | null;
+  cron_timezone: string | null;
+  planning_mode: string | null;
+  entity_type: "agent" | "team";
+  entity_id: string;
+  prompt_template: string;
+  system_prompt: string | null;
+  model: string | null;
+  execution_environment: ExecutionEnvironment | null;
+  executor_type: ExecutorType;
+  worker_queue_name: string | null;
+  environment_name: string | null;
+  overlap: Overlap | null;
+  catch_up_s: number;
+  webhook_secret: string | null;
+}
+
 export interface NewQueue {
   name: string;
   display_name: string | null;
@@ -557,6 +652,10 @@ export interface OpenCall {
 }
 
 export type Origin = "default" | "environment" | "context" | "saved";
+
+export type Outcome = "pending" | "fired" | "skipped" | "missed" | "refused";
+
+export type Overlap = "skip" | "allow";
 
 export interface Pause {
   note: string | null;
@@ -801,6 +900,37 @@ export interface SessionMessage {
   tool_calls: readonly ToolCall[];
 }
 
+export interface ShownJob {
+  id: string;
+  name: string;
+  description: string | null;
+  enabled: boolean;
+  trigger_type: TriggerType;
+  cron_schedule: string | null;
+  cron_timezone: string | null;
+  planning_mode: string;
+  entity_type: "agent" | "team";
+  entity_id: string;
+  entity_name: string | null;
+  prompt_template: string;
+  system_prompt: string | null;
+  model: string | null;
+  execution_environment: ExecutionEnvironment | null;
+  executor_type: ExecutorType;
+  worker_queue_name: string | null;
+  environment_name: string | null;
+  overlap: Overlap;
+  catch_up_s: number;
+  key_id: string;
+  next_at: string | null;
+  created_at: string;
+  updated_at: string;
+  webhook_url: string | null;
+  webhook_signed: boolean;
+  next_firings: readonly string[];
+  last_firing: Firing | null;
+}
+
 export interface SignIn {
   key: string;
 }
@@ -979,6 +1109,13 @@ export interface ToolStarted {
 }
 
 export type ToolStatus = "success" | "failed" | "denied" | "unknown";
+
+export interface Trigger {
+  variables: { readonly [name: string]: string };
+  payload: { readonly [name: string]: unknown } | null;
+}
+
+export type TriggerType = "cron" | "webhook" | "manual";
 
 export type UpkeepState = "starting" | "running" | "restarting" | "crash-looping" | "stopping" | "stopped" | "failed";
 

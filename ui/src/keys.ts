@@ -15,6 +15,7 @@ const ALL: readonly PageName[] = [
   { key: "w", path: "/workers", name: "Workers" },
   { key: "p", path: "/playground", name: "Playground" },
   { key: "s", path: "/executions", name: "Sessions" },
+  { key: "b", path: "/jobs", name: "Jobs" },
   { key: "x", path: "/proxy", name: "LLM Proxy", ofMachine: true },
   { key: "m", path: "/models", name: "Models" },
   { key: "e", path: "/environment", name: "Environment", ofMachine: true },

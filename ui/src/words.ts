@@ -33,6 +33,13 @@ export function ago(at: string | null | undefined, now: number): string {
   return now - Date.parse(at) < 1000 ? "just now" : `${since(at, now)} ago`;
 }
 
+/** How long until then. */
+export function ahead(at: string | null | undefined, now: number): string {
+  if (!at) return "–";
+  const ms = Date.parse(at) - now;
+  return ms <= 0 ? "now" : `in ${span(ms)}`;
+}
+
 export function clock(at: string | number | null | undefined): string {
   if (at === null || at === undefined) return "–";
   const date = new Date(at);
@@ -65,6 +72,10 @@ export type Tone = "good" | "bad" | "warn" | "busy" | "calm";
 
 const TONES: Record<string, Tone> = {
   completed: "good",
+  fired: "good",
+  skipped: "warn",
+  missed: "bad",
+  refused: "bad",
   active: "good",
   running: "busy",
   connected: "good",

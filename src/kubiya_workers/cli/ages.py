@@ -16,6 +16,14 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     return f"{seconds}s"
 
 
+def ahead(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long until then, as `age` says it; what is past is due now."""
+    if moment is None:
+        return "-"
+    now = now or datetime.now(UTC)
+    return "now" if moment <= now else f"in {age(now, moment)}"
+
+
 def duration(seconds: float) -> str:
     """How long it took: 120ms, 3.2s, 2m05s, 1h02m."""
     if seconds < 1:

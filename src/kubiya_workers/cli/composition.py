@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from kubiya_workers.console.door import Names
@@ -20,17 +21,22 @@ from kubiya_workers.control_plane.auth import Auth, check_scope
 from kubiya_workers.control_plane.deps import ControlPlane, TemporalAddress
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.control_plane.events.log import EventLog
+from kubiya_workers.control_plane.jobs.firing import Firings
+from kubiya_workers.control_plane.jobs.loop import JobClock
 from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.retention import Retention
 from kubiya_workers.control_plane.routes import executions as execution_routes
+from kubiya_workers.control_plane.routes import jobs as job_routes
 from kubiya_workers.control_plane.routes import streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
+from kubiya_workers.control_plane.services.jobs import Jobs
 from kubiya_workers.control_plane.services.models import recall_default
 from kubiya_workers.control_plane.services.objects import ObjectStore
+from kubiya_workers.control_plane.services.submitting import Submitting
 from kubiya_workers.control_plane.services.usage import Budgets
 from kubiya_workers.control_plane.store.database import Database
 from kubiya_workers.control_plane.tracing import Collector, Tracing
@@ -103,9 +109,11 @@ async def control_plane(
             metrics=metrics,
             tls=entrance.certificate.check if entrance.certificate else None,
         )
-        routers = (streams.router(executions.record), execution_routes.router(executions))
-        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         url, tls_url = _addresses(settings.host, entrance)
+        submit = Submitting(executions, database, gateway.catalogue, settings.on_demand.is_on)
+        clock, jobs = _jobs(plane, submit, tls_url or url)
+        routers = (streams.router(executions.record), execution_routes.router(executions, submit), jobs)
+        app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))
         await stack.enter_async_context(served(app, *_doors(entrance), before_stop=stop, websockets=True))
@@ -115,6 +123,7 @@ async def control_plane(
             executions.on_demand = on_demand.wake
             executions.on_end.append(on_demand.told_of_an_end)
             await _kept(stack, on_demand)
+        await _kept(stack, clock)
         yield Running(url, tls_url, reached.host or "", first.created)
 
 
@@ -161,6 +170,14 @@ def _on_demand(
     made = provisioner(settings.on_demand.kind, settings.paths, guard, owner)
     parts = Parts(database, executions, auth, made, settings.on_demand.url or url)
     return OnDemand(parts, settings.on_demand, owner, settings.paths.server_users)
+
+
+def _jobs(plane: ControlPlane, submit: Submitting, url: str) -> tuple[JobClock, APIRouter]:
+    """What fires jobs, which is not started yet, and their routes; `url` is where senders reach us."""
+    firings = Firings(plane.database, plane.auth, submit, plane.metrics, state.instance(plane.settings.paths))
+    clock = JobClock(plane.database, firings)
+    jobs = Jobs(plane.database, plane.settings.on_demand.url or url, clock.wake)
+    return clock, job_routes.router(jobs, firings, submit.executions)
 
 
 def _model_calls(gateway: Gateway, plane: ControlPlane) -> ASGIApp:

@@ -16,7 +16,8 @@ from kubiya_workers.console.pages import Pages
 from kubiya_workers.contracts.ids import KeyId
 from kubiya_workers.contracts.keys import Caller, Scope
 from kubiya_workers.control_plane.deps import ControlPlane
-from kubiya_workers.control_plane.services.signin import Keys, shared_secret
+from kubiya_workers.control_plane.services.shared_secret import shared_secret
+from kubiya_workers.control_plane.services.signin import SECRET, Keys
 from kubiya_workers.observability import logs
 
 log = logs.get(__name__)
@@ -39,7 +40,7 @@ async def web_interface(
         plane = fleet.OwnPlane(app, url, stack.enter_context(auth.lent(_LOOKER)))
         stack.push_async_callback(plane.close)
         live = LiveView(fleet.Fleet(), plane, asyncio.Event())
-        sessions = KeySessions(await shared_secret(database), Keys(database, auth))
+        sessions = KeySessions(await shared_secret(database, SECRET), Keys(database, auth))
         parts = fleet.FleetParts(app, url, names, sessions, auth.lent, live, Pages(base=fleet.BASE, scope="fleet"))
         app.mount(fleet.BASE, fleet.build(parts))
         app.add_route("/", _to_pages)

@@ -9,6 +9,7 @@ from .connection import Connection
 from .environments import Environments
 from .executions import Executions
 from .health import HealthChecks
+from .jobs import Jobs
 from .keys import Keys
 from .models import Models
 from .queues import Queues
@@ -35,6 +36,7 @@ class ControlPlaneClient:
         self.queues = Queues(self.connection)
         self.workers = Workers(self.connection)
         self.executions = Executions(self.connection)
+        self.jobs = Jobs(self.connection)
         self.keys = Keys(self.connection)
         self.usage = UsageReports(self.connection)
         self.health = HealthChecks(self.connection)

@@ -21,7 +21,7 @@ from .target import Target
 PREFIX = "/api/v1/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
-_READ = re.compile(r"(agents|teams|skills|environments|worker-queues|workers|models|usage|executions)(/.*)?")
+_READ = re.compile(r"(agents|teams|skills|environments|worker-queues|workers|models|usage|executions|jobs)(/.*)?")
 _WORKERS_ONLY = re.compile(r"executions/[^/]+/(workspace|steps/.*)")
 _WRITE = re.compile(
     r"(agents|teams)(/[^/]+(/execute)?)?"
@@ -29,6 +29,7 @@ _WRITE = re.compile(
     r"|environments(/[^/]+(/worker-queues)?)?"
     r"|worker-queues/[^/]+"
     r"|models/default"
+    r"|jobs/[^/]+/(trigger|enable|disable)"
     r"|workers/[^/]+/(pause|resume|drain|restart)"
     r"|executions/[^/]+(/(message|cancel|terminate|pause|resume|mark-done|approvals/[^/]+))?"
 )

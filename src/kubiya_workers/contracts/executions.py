@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .agents import AgentSpec, ExecutionEnvironment
 from .errors import Conflict
-from .ids import ExecutionId, KeyId, QueueId, WorkerId
+from .ids import ExecutionId, JobId, KeyId, QueueId, WorkerId
 from .messages import AssistantMessage, Message, ToolCall, Usage
 from .tools import ToolSpec
 from .wire import JsonObject, Timestamp, Wire
@@ -94,6 +94,8 @@ class Execution(Wire):
     """The team whose run it is, or whose run delegated it."""
     key_id: KeyId | None = None
     """The key that it was submitted with."""
+    job_id: JobId | None = None
+    """The job that it is a firing of."""
     created_at: Timestamp
     started_at: Timestamp | None = None
     completed_at: Timestamp | None = None

@@ -12,6 +12,8 @@ EnvironmentId = NewType("EnvironmentId", str)
 QueueId = NewType("QueueId", str)
 WorkerId = NewType("WorkerId", str)
 KeyId = NewType("KeyId", str)
+JobId = NewType("JobId", str)
+FiringId = NewType("FiringId", str)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 

@@ -5,6 +5,7 @@ says, too.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import httpx
@@ -81,7 +82,13 @@ def _request(http: httpx.AsyncClient, call: Call) -> httpx.Request:
     headers = {"content-type": "application/json"}
     if call.upstream.api_key:
         headers["authorization"] = f"Bearer {call.upstream.api_key}"
-    return http.build_request("POST", f"{call.upstream.base_url}{call.path}", content=call.body, headers=headers)
+    return http.build_request("POST", _url(call.upstream.base_url + call.path), content=call.body, headers=headers)
+
+
+@lru_cache(maxsize=256)
+def _url(address: str) -> httpx.URL:
+    """Parsed once: the same few are called all the time."""
+    return httpx.URL(address)
 
 
 async def _pass_stream(send: Send, response: httpx.Response, upstream: Upstream) -> Outcome:

@@ -139,7 +139,7 @@ TLS_CERT = Variable(
 TLS_KEY = Variable("KUBIYA_TLS_KEY", "The key of that certificate (PEM), not encrypted.", "", text)
 PUBLIC_URL = Variable(
     "KUBIYA_PUBLIC_URL",
-    "Where workers that this control plane starts in containers or pods reach it.",
+    "Where workers that this control plane starts in containers or pods, and senders to webhooks, reach it.",
     "",
     url,
     shown_default="the address it listens on",

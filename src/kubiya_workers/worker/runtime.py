@@ -23,7 +23,7 @@ _UNTIL_GIVEN_UP = timedelta(days=7)
 _STICKY_TIMEOUT = timedelta(seconds=3)
 
 # The SDK's sandbox imports the workflow's module anew for each run, and replaces `isinstance` for the whole process by
-# a function in Python: a third of a worker's processor time. It looks for accidental non-determinism; our workflow is
+# a function in Python: a fifth of a worker's processor time. It looks for accidental non-determinism; our workflow is
 # the same code in every installation, and the tests play and replay every shape of it inside the sandbox.
 _RUNNER = UnsandboxedWorkflowRunner()
 

@@ -6,5 +6,5 @@ arrives from outside (signals); `handover` decides when to continue as new. Impo
 `temporalio.workflow|common|exceptions`, `contracts` and `agent`.
 
 A change here must replay every recorded history in tests/workflows/histories. The tests run it in the SDK's sandbox;
-workers do without, for it costs a third of their processor time.
+workers do without, for it costs a fifth of their processor time.
 """

@@ -11,7 +11,7 @@ import { ago, clock, count, money, pluralized, span, whoOf } from "../words";
 const LIMIT = 50;
 const EVERY_MS = 4000;
 const STATUSES = ["pending", "running", "waiting_for_input", "paused", "completed", "failed", "cancelled"];
-const FIELDS = ["status", "agent_id", "worker_queue_id", "worker_id", "since", "until", "text", "sort"] as const;
+const FIELDS = ["status", "agent_id", "worker_queue_id", "worker_id", "job_id", "since", "until", "text", "sort"] as const;
 type Field = (typeof FIELDS)[number];
 
 export default function Executions() {

@@ -20,7 +20,7 @@ from .paging import paged
 from .words import moment
 
 _SORTS = [f"{way}{column}" for column in SORTS for way in ("", "-")]
-_HEADS = ("ID", "STATUS", "AGENT", "AGE", "PROMPT")
+HEADS = ("ID", "STATUS", "AGENT", "AGE", "PROMPT")
 
 
 @click.group("execution")
@@ -41,6 +41,7 @@ def group() -> None:
 @click.option("--parent", help="Only runs that belong to this one: those of a team's members, for one.")
 @click.option("--queue-id", "--queue", "queue", help="Only runs of this queue.")
 @click.option("--worker", help="Only runs of this worker, by id.")
+@click.option("--job", help="Only runs of this job, by id.")
 @click.option("--since", callback=moment, help="Only newer ones: 10m, 2h, or a moment (RFC 3339).")
 @click.option("--until", callback=moment, help="Only older ones; said in the same ways.")
 @click.option("--text", help="Only runs with this in prompt, answer, error or id.")
@@ -55,6 +56,7 @@ def list_(
     parent: str | None,
     queue: str | None,
     worker: str | None,
+    job: str | None,
     since: datetime | None,
     until: datetime | None,
     text: str | None,
@@ -76,6 +78,7 @@ def list_(
             parent=parent,
             queue=queue,
             worker=worker,
+            job=job,
             since=since,
             until=until,
             text=text,
@@ -84,7 +87,7 @@ def list_(
             limit=limit,
         )
     )
-    show_list(found, output, _HEADS, _row, none="No executions.")
+    show_list(found, output, HEADS, row, none="No executions.")
 
 
 @group.command()
@@ -171,7 +174,7 @@ async def _show_log(cp: ControlPlaneClient, execution_id: str, renderer: Rendere
         renderer.close()
 
 
-def _row(execution: Execution) -> tuple[object, ...]:
+def row(execution: Execution) -> tuple[object, ...]:
     prompt = one_line(execution.prompt, 60)
     return (execution.id, execution.status, _who(execution), age(execution.created_at), prompt)
 

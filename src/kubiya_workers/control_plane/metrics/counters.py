@@ -5,6 +5,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from kubiya_workers.contracts.executions import Status
+from kubiya_workers.contracts.jobs import Outcome, TriggerType
 from kubiya_workers.contracts.usage import CallReport
 from kubiya_workers.observability import exposition
 from kubiya_workers.observability.calls import COMPLETED, MODEL_BUCKETS, CallTally
@@ -16,6 +17,7 @@ from .states import Checks, Lookout, StateCollector, States
 
 PREFIX = "kubiya_control_plane"
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+LATENESS_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
@@ -48,6 +50,14 @@ class Metrics:
             MODEL_BUCKETS,
             "model",
             "upstream",
+        )
+        self._fired = self._count(
+            "job_firings", "Times that jobs were due, by what became of them.", "trigger", "outcome"
+        )
+        self._late_s = self._times(
+            "job_lateness_seconds",
+            "From when a schedule was due to when its job was taken.",
+            LATENESS_BUCKETS,
         )
         self._models, self._upstreams, self._calls = Bounded(), Bounded(), CallTally()
         self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -92,6 +102,11 @@ class Metrics:
 
     def execution_ended(self, status: Status) -> None:
         self._ended.labels(status).inc()
+
+    def job_fired(self, trigger: TriggerType, outcome: Outcome, *, late_s: float | None = None) -> None:
+        self._fired.labels(trigger, outcome).inc()
+        if late_s is not None:
+            self._late_s.observe(late_s)
 
     def events_appended(self, count: int) -> None:
         self._appended.inc(count)

@@ -1,10 +1,7 @@
 """Executions over HTTP: submit, read, steer. Their event streams are in `streams`."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -29,11 +26,10 @@ from kubiya_workers.contracts.tools import Workspace
 from kubiya_workers.contracts.wire import zoned
 
 from ..deps import Anyone, Client, Paged, Plane, WorkerToken
-from ..services import queues, team_runs
+from ..services import queues
 from ..services.delegations import delegate
 from ..services.executions import Executions
-from ..services.provisions import Taken
-from ..services.runs import Plan, plan
+from ..services.submitting import Submitting
 from ..store.executions import Filter
 
 
@@ -44,6 +40,7 @@ async def _wanted(
     execution_type: str | None = None,
     worker_queue_id: str | None = None,
     worker_id: str | None = None,
+    job_id: str | None = None,
     parent_execution_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -56,6 +53,7 @@ async def _wanted(
         execution_type=execution_type,
         queue_id=worker_queue_id,
         worker_id=worker_id,
+        job_id=job_id,
         parent_id=parent_execution_id,
         since=zoned(since),
         until=zoned(until),
@@ -68,35 +66,23 @@ Wanted = Annotated[Filter, Depends(_wanted)]
 """Which executions a list is about; a queue is named by its id or its name."""
 
 
-def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after the other
-    """The routes, working on this service."""
+def router(executions: Executions, submit: Submitting) -> APIRouter:  # noqa: C901 - one route after the other
+    """The routes, working on these services."""
     routes = APIRouter(tags=["executions"])
-
-    async def execute(
-        settled: Callable[[], Awaitable[Plan]], new: NewExecution, caller: Caller, idempotency_key: str | None
-    ) -> Submitted:
-        identity = f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None
-        while True:
-            with suppress(Taken):  # somebody else was given the worker that waited for it
-                return await executions.submit(await settled(), new, key_id=caller.key_id, identity=identity)
 
     @routes.post("/agents/{agent}/execute")
     async def execute_agent(
-        agent: str, new: NewExecution, plane: Plane, caller: Client, idempotency_key: IdempotencyKey = None
+        agent: str, new: NewExecution, caller: Client, idempotency_key: IdempotencyKey = None
     ) -> Submitted:
         """Store and start a run; sent again with the same `Idempotency-Key` it is the same run."""
-        on_demand = plane.settings.on_demand.is_on
-        settled = partial(plan, plane.database, agent, new, plane.models, on_demand=on_demand)
-        return await execute(settled, new, caller, idempotency_key)
+        return await submit("agent", agent, new, key_id=caller.key_id, identity=_identity(caller, idempotency_key))
 
     @routes.post("/teams/{team}/execute")
     async def execute_team(
-        team: str, new: NewExecution, plane: Plane, caller: Client, idempotency_key: IdempotencyKey = None
+        team: str, new: NewExecution, caller: Client, idempotency_key: IdempotencyKey = None
     ) -> Submitted:
         """As an agent's."""
-        on_demand = plane.settings.on_demand.is_on
-        settled = partial(team_runs.plan, plane.database, team, new, plane.models, on_demand=on_demand)
-        return await execute(settled, new, caller, idempotency_key)
+        return await submit("team", team, new, key_id=caller.key_id, identity=_identity(caller, idempotency_key))
 
     @routes.get("/executions")
     async def list_(
@@ -180,3 +166,7 @@ def router(executions: Executions) -> APIRouter:  # noqa: C901 - one route after
         return await executions.answer(execution_id, approval_id, said.model_copy(update={"by": by}))
 
     return routes
+
+
+def _identity(caller: Caller, idempotency_key: str | None) -> str | None:
+    return f"kubiya:{caller.key_id}:{idempotency_key}" if idempotency_key else None

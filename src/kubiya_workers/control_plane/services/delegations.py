@@ -4,7 +4,6 @@ What they run with was settled when the team's run was submitted. Nobody else st
 before it began is closed by the reconciler.
 """
 
-import uuid
 from datetime import UTC, datetime
 
 from kubiya_workers.agent.limits import tighter
@@ -15,7 +14,7 @@ from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.teams import Delegation, Member
 
 from ..store.executions import StoredRun
-from .executions import Executions, check_prompt
+from .executions import Executions, check_prompt, named
 from .recording import check_queue
 from .secrecy import refuse_secrets
 
@@ -61,7 +60,7 @@ async def _known(executions: Executions, run_id: ExecutionId) -> RunStart:
 
 
 def _run_id(team_run: ExecutionId, step: int) -> ExecutionId:
-    return ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, f"kubiya:delegation:{team_run}:{step}")))
+    return named(f"kubiya:delegation:{team_run}:{step}")
 
 
 def _named(team: StoredRun, name: str) -> Member:

@@ -41,7 +41,7 @@ from kubiya_workers.contracts.executions import (
     advance,
 )
 from kubiya_workers.contracts.health import Check
-from kubiya_workers.contracts.ids import ExecutionId, KeyId, new_id, workflow_id
+from kubiya_workers.contracts.ids import ExecutionId, JobId, KeyId, new_id, workflow_id
 from kubiya_workers.contracts.keys import Caller
 from kubiya_workers.contracts.tools import Workspace
 
@@ -113,7 +113,13 @@ class Executions:
     # --- submit
 
     async def submit(
-        self, plan: Plan, new: NewExecution, *, key_id: KeyId | None = None, identity: str | None = None
+        self,
+        plan: Plan,
+        new: NewExecution,
+        *,
+        key_id: KeyId | None = None,
+        identity: str | None = None,
+        job_id: JobId | None = None,
     ) -> Submitted:
         """Store the execution, then start its workflow. `identity` names a submit that may be sent again.
 
@@ -125,12 +131,12 @@ class Executions:
             Taken: the worker that waited for it has another execution now: plan it anew.
         """
         check_prompt(new.prompt)
-        execution_id = ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)) if identity else new_id())
+        execution_id = named(identity) if identity else ExecutionId(new_id())
         existing = await self.find(execution_id) if identity else None
         if existing is not None:
             return _submitted(existing, "already submitted")
         has_budget = await self.has_budget(key_id)
-        execution = plan.execution(execution_id, new, key_id, _now())
+        execution = plan.execution(execution_id, new, key_id, _now(), job_id)
         said = {
             "the prompt": new.prompt,
             "the agent": plan.agent.model_dump_json(),
@@ -148,7 +154,13 @@ class Executions:
             has_budget=has_budget,
         )
         stored = store.StoredRun(execution, plan.workspace, run, plan.task_queue, plan.members)
-        await self.insert(stored, plan.settle_demand(execution_id))
+        try:
+            await self.insert(stored, plan.settle_demand(execution_id))
+        except Conflict:
+            existing = await self.find(execution_id) if identity else None
+            if existing is None:
+                raise
+            return _submitted(existing, "already submitted")  # at the same moment
         if plan.demand is not None and self.on_demand is not None:
             self.on_demand()
         return _submitted(execution, await self._start(run, plan.task_queue))
@@ -157,8 +169,8 @@ class Executions:
         """Whether this key has a budget. Raises `BudgetExhausted` when nothing is left of it."""
         return await self._budgets.check(key_id)
 
-    async def insert(self, run: store.StoredRun, before: InTransaction | None = None) -> None:
-        """Store a run that somebody starts then; `before` belongs to the same transaction.
+    async def insert(self, run: store.StoredRun, then: InTransaction | None = None) -> None:
+        """Store a run that somebody starts then; `then` belongs to the same transaction.
 
         Raises:
             Conflict: it is stored already.
@@ -166,9 +178,9 @@ class Executions:
         execution = run.execution
 
         async def also(connection: AsyncConnection) -> None:
-            if before is not None:
-                await before(connection)
             await store.insert(connection, run)
+            if then is not None:
+                await then(connection)
 
         opening = (
             StatusChanged(status=Status.PENDING, reason=execution.status_reason),
@@ -458,6 +470,11 @@ class _NoNews(Refusal):
 
 class _AlreadyClosed(Refusal):
     """Somebody else wrote the end first."""
+
+
+def named(identity: str) -> ExecutionId:
+    """The execution of a submit that may be made again."""
+    return ExecutionId(str(uuid.uuid5(uuid.NAMESPACE_URL, identity)))
 
 
 def _now() -> datetime:

@@ -15,7 +15,7 @@ from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironme
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT, Environment
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
-from kubiya_workers.contracts.ids import ExecutionId, KeyId
+from kubiya_workers.contracts.ids import ExecutionId, JobId, KeyId
 from kubiya_workers.contracts.mcp import MCP, McpServer
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.teams import Member, Team
@@ -60,7 +60,14 @@ class Plan:
     def kind(self) -> Literal["agent", "team"]:
         return "team" if isinstance(self.entity, Team) else "agent"
 
-    def execution(self, execution_id: ExecutionId, new: NewExecution, key_id: KeyId | None, now: datetime) -> Execution:
+    def execution(
+        self,
+        execution_id: ExecutionId,
+        new: NewExecution,
+        key_id: KeyId | None,
+        now: datetime,
+        job_id: JobId | None = None,
+    ) -> Execution:
         return Execution(
             id=execution_id,
             execution_id=execution_id,
@@ -77,6 +84,7 @@ class Plan:
             parent_execution_id=new.parent_execution_id,
             team_name=self.entity.name if self.kind == "team" else None,
             key_id=key_id,
+            job_id=job_id,
             created_at=now,
             updated_at=now,
         )

@@ -11,18 +11,13 @@ from kubiya_workers.contracts.errors import Forbidden
 from kubiya_workers.contracts.ids import KeyId
 from kubiya_workers.contracts.keys import Caller, Scope, Ticket
 from kubiya_workers.control_plane.auth import Auth, digest
-from kubiya_workers.control_plane.store import settings, tickets
+from kubiya_workers.control_plane.store import tickets
 from kubiya_workers.control_plane.store.database import Database
 
 PATH = "/ui/"
 TICKET_FOR = timedelta(minutes=10)
-_SECRET = "web interface"
-
-
-async def shared_secret(database: Database) -> str:
-    """The secret of all control planes of this database, made by the first of them."""
-    async with database.writing() as connection:
-        return str(await settings.put_if_none(connection, _SECRET, secrets.token_urlsafe(32)))
+SECRET = "web interface"
+"""The name of the secret that they are signed with."""
 
 
 async def give_ticket(database: Database, caller: Caller) -> Ticket:

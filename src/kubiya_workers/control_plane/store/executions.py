@@ -131,6 +131,7 @@ class Filter:
     execution_type: str | None = None
     queue_id: str | None = None
     worker_id: str | None = None
+    job_id: str | None = None
     parent_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -164,6 +165,7 @@ def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
         executions.c.execution_type: wanted.execution_type,
         executions.c.worker_queue_id: wanted.queue_id,
         executions.c.worker_id: wanted.worker_id,
+        executions.c.job_id: wanted.job_id,
         executions.c.parent_execution_id: wanted.parent_id,
     }
     yield from (column == value for column, value in equal.items() if value is not None)

@@ -210,6 +210,7 @@ executions = sa.Table(
     _text("team_name"),
     _body("members"),
     sa.Column("key_id", sa.String(64), nullable=True),
+    sa.Column("job_id", sa.String(64), nullable=True, index=True),
     sa.Column("last_seq", sa.Integer(), nullable=False),
     _moment("created_at"),
     _moment("started_at", nullable=True),
@@ -240,6 +241,46 @@ events = sa.Table(
     sa.Index("ix_events_step", "execution_id", "step", "attempt"),
 )
 """`key` is `fact_key` of a fact, or `part@offset` of a coalesced delta, whose `part` is set; `body` the event."""
+
+jobs = sa.Table(
+    "jobs",
+    METADATA,
+    _id(),
+    sa.Column("name", sa.Text(), nullable=False, unique=True),
+    sa.Column("enabled", sa.Boolean(), nullable=False),
+    sa.Column("trigger_type", sa.String(16), nullable=False),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    sa.Column("next_at", UtcDateTime(), nullable=True, index=True),
+    sa.Column("webhook_number", sa.Integer(), nullable=False),
+    _text("webhook_secret"),
+    _body("body"),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+"""`next_at` is when the schedule of one that is enabled is due; `webhook_number` makes the token of its address, and
+another number makes that worth nothing; `webhook_secret` is what its sender signs with, and is never shown."""
+
+job_firings = sa.Table(
+    "job_firings",
+    METADATA,
+    _id(),
+    sa.Column("job_id", sa.String(64), sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("trigger", sa.String(16), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    _text("reason"),
+    sa.Column("execution_id", sa.String(64), nullable=True),
+    sa.Column("count", sa.Integer(), nullable=False),
+    _text("prompt"),
+    sa.Column("key_id", sa.String(64), nullable=True),
+    sa.Column("owner", sa.String(64), nullable=True),
+    _moment("scheduled_at"),
+    _moment("created_at"),
+    _moment("claimed_at"),
+    sa.Index("ix_job_firings_job", "job_id", "created_at"),
+    sa.Index("ix_job_firings_outcome", "outcome", "claimed_at"),
+)
+"""What became of each time that a job was due. `owner`, a control plane, has submitted the `prompt` of a pending one
+since `claimed_at`, in the name of `key_id`; who is gone for long is followed by another."""
 
 usage = sa.Table(
     "usage",

@@ -8,9 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kubiya_workers.contracts.ids import TeamId
 from kubiya_workers.contracts.teams import Team
 
-from .documents import from_row, to_row
+from .documents import by_id_or_name, from_row, to_row
 from .errors import taken
 from .tables import teams
+
+_FIND = by_id_or_name(teams)
 
 
 async def insert(connection: AsyncConnection, team: Team) -> None:
@@ -21,9 +23,7 @@ async def insert(connection: AsyncConnection, team: Team) -> None:
 
 async def find(connection: AsyncConnection, id_or_name: str) -> Team | None:
     """By id or by name; an id wins."""
-    named = sa.or_(teams.c.id == id_or_name, teams.c.name == id_or_name)
-    query = sa.select(teams).where(named).order_by(sa.desc(teams.c.id == id_or_name)).limit(1)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(_FIND, {"ref": id_or_name})).mappings().first()
     return None if row is None else from_row(Team, row)
 
 

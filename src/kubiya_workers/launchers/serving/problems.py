@@ -130,9 +130,15 @@ def _unexpected(scope: Scope, error: Exception) -> Response:
     if isinstance(error, Refusal):
         return answer_refusal(error)
     error_id = new_id()
-    log.error("unexpected error", error, error_id=error_id, method=scope["method"], path=scope["path"])
+    log.error("unexpected error", error, error_id=error_id, method=scope["method"], path=_path_to_log(scope))
     detail = f"something went wrong here that should not; the log has it under {error_id}"
     return answer(Problem(detail=detail, title="internal", status=500, code="internal"))
+
+
+def _path_to_log(scope: Scope) -> str:
+    """Without the part that is a secret, where a route takes one."""
+    token: str = scope.get("path_params", {}).get("token", "")
+    return scope["path"].replace(token, "…") if token else scope["path"]
 
 
 def _one_slash(path: str) -> str:

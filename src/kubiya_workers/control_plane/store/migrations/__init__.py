@@ -16,7 +16,7 @@ from kubiya_workers.control_plane.store.tables import METADATA
 if TYPE_CHECKING:
     from kubiya_workers.control_plane.store.database import Database
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The last step's number, written down so that a database that is up to date costs no import of Alembic (0.2 s and
 10 MB, as long as the process lives)."""
 
