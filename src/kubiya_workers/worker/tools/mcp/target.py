@@ -1,4 +1,5 @@
-"""Where a server is: its configuration, with the values of the execution's variables in place."""
+"""Where a server is: its configuration, with the values of the execution's variables in place; and what may be asked
+of it. Nothing here needs the SDK."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
