@@ -199,7 +199,7 @@ class Installation:
             headers["Last-Event-ID"] = last_event_id
         address = f"{self.url}/api/v1/executions/{execution_id}/stream"
         with httpx.stream("GET", address, headers=headers, timeout=60) as answer:
-            yield _events(answer)
+            yield events_of(answer)
 
     def assert_the_log_is_whole(self, execution_id: str) -> list[Event]:
         """No fact twice, numbers that only grow, one end, and it is the last; every step was closed once."""
@@ -232,7 +232,7 @@ def ports_of_its_own() -> dict[str, str]:
     return dict(zip(("KUBIYA_SERVER_PORT", "KUBIYA_TEMPORAL_PORT"), found, strict=True))
 
 
-def _events(answer: httpx.Response) -> Iterator[Event]:
+def events_of(answer: httpx.Response) -> Iterator[Event]:
     fields: dict[str, str] = {}
     for line in answer.iter_lines():
         if line.startswith(":"):

@@ -13,6 +13,7 @@ from kubiya_workers.contracts.errors import Conflict
 from kubiya_workers.contracts.executions import Execution, FailureReason, RunStart, Status
 from kubiya_workers.contracts.ids import AgentId, EnvironmentId, ExecutionId, QueueId, WorkerId, new_id
 from kubiya_workers.contracts.messages import Usage
+from kubiya_workers.contracts.priorities import PRIORITIES
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.teams import Member
 from kubiya_workers.contracts.tools import Workspace
@@ -35,7 +36,8 @@ def run(minute: int = 0, **fields: Any) -> StoredRun:
         **fields,
     }
     execution = Execution(id=execution_id, execution_id=execution_id, prompt="Run `ls`", **values)
-    start = RunStart(execution_id=execution_id, agent=AgentSpec(name="a", model="m"), prompt="Run `ls`")
+    agent = AgentSpec(name="a", model="m")
+    start = RunStart(execution_id=execution_id, agent=agent, prompt="Run `ls`", priority=PRIORITIES["critical"])
     return StoredRun(execution, Workspace(env_vars={"TOKEN": "x"}, secrets=("TOKEN",)), start, "queue-1")
 
 

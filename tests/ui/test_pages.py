@@ -128,6 +128,8 @@ def test_a_team_is_chosen_and_its_members_run_is_one_click_away(page: Page, made
     page.get_by_role("button", name="Approve", exact=True).click()
     page.get_by_role("link", name=re.compile("^[0-9a-f-]{36}$")).click()  # its parent
     expect(page.get_by_text("The team is done.").first).to_be_visible(timeout=SLOW_MS)
+    page.get_by_role("tab", name="Usage").click()
+    expect(page.get_by_role("rowheader", name="Its members")).to_be_visible(timeout=SLOW_MS)
     page.goto(f"{made.origin}/executions")
     for name in ("team crew", "crew/careful"):
         expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible(timeout=SLOW_MS)

@@ -263,6 +263,7 @@ export interface Execution {
   parent_execution_id: string | null;
   team_name: string | null;
   key_id: string | null;
+  priority: number | null;
   job_id: string | null;
   created_at: string;
   started_at: string | null;
@@ -590,6 +591,7 @@ export interface NewExecution {
   model: string | null;
   skip_model_validation: boolean;
   limits: { readonly [name: string]: unknown };
+  priority: number;
 }
 
 export interface NewJob {
@@ -860,6 +862,7 @@ export interface RunStart {
   execution_id: string;
   agent: AgentSpec;
   prompt: string;
+  priority: number;
   interactive: boolean;
   has_secrets: boolean;
   has_budget: boolean;

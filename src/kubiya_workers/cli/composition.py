@@ -26,11 +26,12 @@ from kubiya_workers.control_plane.jobs.loop import JobClock
 from kubiya_workers.control_plane.metrics import Metrics
 from kubiya_workers.control_plane.on_demand.care import Parts
 from kubiya_workers.control_plane.on_demand.loop import OnDemand
+from kubiya_workers.control_plane.planning.planner import Planner
 from kubiya_workers.control_plane.reconcile import Reconciler
 from kubiya_workers.control_plane.retention import Retention
 from kubiya_workers.control_plane.routes import executions as execution_routes
 from kubiya_workers.control_plane.routes import jobs as job_routes
-from kubiya_workers.control_plane.routes import streams
+from kubiya_workers.control_plane.routes import plans, streams
 from kubiya_workers.control_plane.services import keys, seeds
 from kubiya_workers.control_plane.services.executions import Executions
 from kubiya_workers.control_plane.services.jobs import Jobs
@@ -53,6 +54,7 @@ from kubiya_workers.settings.server import ServerSettings, TemporalSettings
 from .fleet import web_interface
 from .lifetime import Entrance, Temporal
 from .meter import CallMeter
+from .planning import OwnGateway
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ async def control_plane(
         url, tls_url = _addresses(settings.host, entrance)
         submit = Submitting(executions, database, gateway.catalogue, settings.on_demand.is_on)
         clock, jobs = _jobs(plane, submit, tls_url or url)
-        routers = (streams.router(executions.record), execution_routes.router(executions, submit), jobs)
+        planner = plans.router(Planner(database, gateway.catalogue, OwnGateway(auth, url)))
+        routers = (streams.router(executions.record), execution_routes.router(executions, submit), jobs, planner)
         app = build(plane, routers=routers, mounts={"/v1": _model_calls(gateway, plane)})
         pages = await stack.enter_async_context(web_interface(app, plane, url, _names(settings, entrance)))
         stop = functools.partial(_all, (log.hub.close, plane.waiting.close, pages))

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import click
 
-from kubiya_workers.contracts.errors import Refusal
+from kubiya_workers.contracts.errors import ModelFailed, Refusal
 from kubiya_workers.settings import variables as v
 from kubiya_workers.settings.source import BadSetting, Source
 
@@ -84,14 +84,18 @@ def status_of(error: BaseException) -> Exit:
             return error.status
         case BadSetting():
             return Exit.CONFIGURATION
-        case Refusal(status=401 | 403):
-            return Exit.AUTHENTICATION
-        case Refusal(status=status) if status >= 500:
-            return Exit.NETWORK
         case Refusal():
-            return Exit.REFUSED
+            return _status_of_refusal(error)
         case _:
             return Exit.FAILED
+
+
+def _status_of_refusal(refusal: Refusal) -> Exit:
+    if refusal.code == ModelFailed.code:
+        return Exit.FAILED
+    if refusal.status in (401, 403):
+        return Exit.AUTHENTICATION
+    return Exit.NETWORK if refusal.status >= 500 else Exit.REFUSED
 
 
 def _report(error: BaseException) -> Exit:

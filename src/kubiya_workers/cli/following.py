@@ -12,7 +12,7 @@ from kubiya_workers.contracts.executions import Execution, NewExecution, Status,
 from .beneath import beneath
 from .exit import Exit, Failed
 from .render.renderer import Renderer
-from .run_request import Who
+from .run_request import RunRequest
 
 _SETTLE_S = 5.0
 _LOOK_S = 0.05
@@ -44,17 +44,28 @@ class Ended:
                 return f"The execution {run.status}{code}{_because(run.error_message)}"
 
 
-async def submit(cp: ControlPlaneClient, who: Who, new: NewExecution) -> Submitted:
-    """Submit a run. When this is cancelled midway, what was submitted is cancelled too: nobody would know of it."""
-    execute = cp.teams.execute if who.kind == "team" else cp.agents.execute
-    request = asyncio.create_task(execute(who.ref, new))
+async def submit(cp: ControlPlaneClient, asked: RunRequest, new: NewExecution) -> Submitted:
+    """Submit `new`, as the request has become, and tell the plan that it follows.
+
+    When this is cancelled midway, what was submitted is cancelled too: nobody would know of it.
+    """
+    execute = cp.teams.execute if asked.who.kind == "team" else cp.agents.execute
+    request = asyncio.create_task(execute(asked.who.ref, new, idempotency_key=asked.idempotency_key))
     try:
-        return await asyncio.shield(request)
+        submitted = await asyncio.shield(request)
+        _tell_plan(asked, submitted)
+        return submitted
     except asyncio.CancelledError:
         with contextlib.suppress(Refusal, TimeoutError):
             submitted = await asyncio.wait_for(request, _SETTLE_S)
+            _tell_plan(asked, submitted)
             await cp.executions.cancel(submitted.id)
         raise
+
+
+def _tell_plan(asked: RunRequest, submitted: Submitted) -> None:
+    if asked.plan_file is not None:
+        asked.plan_file.executed(submitted.id)
 
 
 async def follow(cp: ControlPlaneClient, execution: str, renderer: Renderer, *, timeout: float | None = None) -> Ended:

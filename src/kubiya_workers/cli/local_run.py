@@ -144,7 +144,7 @@ async def _run(stage: _Stage) -> Ended:
     # A worker with a gateway of its own asks that one, when it starts.
     skip = request.new.skip_model_validation or request.own_gateway
     new = request.new.model_copy(update={"worker_queue_id": stage.queue.id, "skip_model_validation": skip})
-    submitted = await submit(stage.cp, stage.request.who, new)
+    submitted = await submit(stage.cp, request, new)
     try:
         return await follow(stage.cp, submitted.id, stage.renderer, timeout=stage.request.timeout)
     except asyncio.CancelledError:

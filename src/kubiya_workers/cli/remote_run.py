@@ -21,7 +21,7 @@ async def run_there(cp: ControlPlaneClient, request: RunRequest, renderer: Rende
     new = request.new
     if request.environment is not None:
         new = new.model_copy(update={"environment_id": request.environment})
-    submitted = await submit(cp, request.who, new)
+    submitted = await submit(cp, request, new)
     try:
         ended = await follow(cp, submitted.id, renderer, timeout=request.timeout)
         if request.new.keep_on_failure and ended.execution.status is Status.FAILED:

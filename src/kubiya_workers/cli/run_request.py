@@ -4,9 +4,12 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kubiya_workers.contracts.executions import NewExecution
+
+if TYPE_CHECKING:
+    from .plan_files import PlanFile
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,18 @@ class Who:
 
     kind: Literal["agent", "team"]
     ref: str
+
+
+@dataclass(frozen=True)
+class WantedPlan:
+    """That a run follows a plan: the one in `file`, or, without one, one that is made first.
+
+    `who` is the user's own choice; `again`: although the plan was executed before.
+    """
+
+    who: Who | None
+    file: "PlanFile | None" = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,13 @@ class RunRequest:
     """The name of the queue that is made for a local run."""
     proxy_config: Path | None = None
     """The configuration, checked, of a LiteLLM beside the worker of a local run."""
+    find: str | None = None
+    """A pattern for the agent's name or description, instead of its name."""
+    plan: WantedPlan | None = None
+    plan_file: "PlanFile | None" = None
+    """Of the plan that it follows; it is told of the run."""
+    idempotency_key: str | None = None
+    """Two submits with the same one are one run."""
 
 
 class Unclear(Exception):

@@ -2,6 +2,7 @@
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("kubiya_workers.cli.commands.exec:command", "Run a prompt on an agent or a team."),
+    "plan": ("kubiya_workers.cli.commands.plan:group", "Plans: who would run a prompt, where, at what cost."),
     "execution": ("kubiya_workers.cli.commands.execution:group", "Look at runs, follow them, steer them."),
     "agent": ("kubiya_workers.cli.commands.agent:group", "Agents: who runs a prompt, with which model and skills."),
     "team": ("kubiya_workers.cli.commands.team:group", "Teams: agents that work on one prompt together."),

@@ -37,11 +37,15 @@ def refusal_of(response: httpx.Response) -> Refusal:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
         problem = Problem(detail=_said(response))
-    kind = REFUSALS.get(response.status_code)
-    if kind is TooManyRequests:
+    if response.status_code == TooManyRequests.status:
         return TooManyRequests(problem.detail, fix=problem.fix, retry_after=_seconds(response))
-    refusal = (kind or Refusal)(problem.detail, fix=problem.fix)
-    refusal.status = response.status_code
+    return refusal_in(problem, response.status_code)
+
+
+def refusal_in(problem: Problem, status: int) -> Refusal:
+    """The refusal that a problem tells of."""
+    refusal = REFUSALS.get(status, Refusal)(problem.detail, fix=problem.fix)
+    refusal.status = status
     if problem.code != "internal":
         refusal.code = problem.code
     return refusal

@@ -1,6 +1,7 @@
 """`ControlPlaneClient`: the resources of one control plane, over one pool of connections."""
 
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -17,6 +18,9 @@ from .skills import Skills
 from .teams import Teams
 from .usage import UsageReports
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .plans import Plans
 
 
 class ControlPlaneClient:
@@ -40,6 +44,12 @@ class ControlPlaneClient:
         self.keys = Keys(self.connection)
         self.usage = UsageReports(self.connection)
         self.health = HealthChecks(self.connection)
+
+    @property
+    def plans(self) -> "Plans":
+        from .plans import Plans  # most who are clients never plan: they are spared its types
+
+        return Plans(self.connection)
 
     @property
     def url(self) -> str:

@@ -136,7 +136,7 @@ class _Following:
             if response.status_code == 204:
                 self.over = True
                 return
-            await _check(response)
+            await check_stream(response)
             parser = EventStreamParser()
             async for data in response.aiter_raw():
                 for raw in parser.feed(data):
@@ -163,7 +163,8 @@ class _Following:
         return event
 
 
-async def _check(response: httpx.Response) -> None:
+async def check_stream(response: httpx.Response) -> None:
+    """Raises `Refusal` when this is no event stream; `Unavailable` where it may be one later."""
     if response.status_code < 300:
         kind = response.headers.get("content-type", "")
         if not kind.startswith("text/event-stream"):

@@ -8,7 +8,7 @@ from .mcp import McpServer
 from .messages import AssistantMessage, Message, Price, Usage
 from .teams import Delegation
 from .tools import ToolRequest, ToolSpec, ToolStatus
-from .wire import Wire
+from .wire import JsonObject, Wire
 
 EXECUTION_WORKFLOW = "kubiya.execution"
 CALL_MODEL = "kubiya.call_model"
@@ -40,6 +40,8 @@ class ModelCall(Wire):
     model_is_default: bool = False
     """Nobody asked for this model: a worker with a gateway of its own may use its default instead."""
     price: Price | None = None
+    answer_schema: JsonObject | None = None
+    """The answer is to be JSON of this schema."""
 
 
 class ModelReply(Wire):

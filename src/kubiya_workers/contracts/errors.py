@@ -76,6 +76,13 @@ class TooManyRequests(Refusal):
         self.retry_after = retry_after
 
 
+class ModelFailed(Refusal):
+    """A model that was asked gave no answer that is of use."""
+
+    status = 502
+    code = "model_error"
+
+
 class Unavailable(Refusal):
     """A part that is needed does not answer."""
 

@@ -10,6 +10,7 @@ from .agents import AgentSpec, ExecutionEnvironment
 from .errors import Conflict
 from .ids import ExecutionId, JobId, KeyId, QueueId, WorkerId
 from .messages import AssistantMessage, Message, ToolCall, Usage
+from .priorities import NORMAL, Priority
 from .tools import ToolSpec
 from .wire import JsonObject, Timestamp, Wire
 
@@ -94,6 +95,8 @@ class Execution(Wire):
     """The team whose run it is, or whose run delegated it."""
     key_id: KeyId | None = None
     """The key that it was submitted with."""
+    priority: Priority | None = None
+    """Told of one execution that is looked at; lists leave it out."""
     job_id: JobId | None = None
     """The job that it is a firing of."""
     created_at: Timestamp
@@ -127,6 +130,7 @@ class NewExecution(Wire):
     model: str | None = None
     skip_model_validation: bool = False
     limits: JsonObject = {}
+    priority: Priority = NORMAL
 
 
 class Submitted(Wire):
@@ -215,6 +219,8 @@ class RunStart(Wire):
     execution_id: ExecutionId
     agent: AgentSpec
     prompt: str
+    priority: Priority = NORMAL
+    """Of its workflow, whose activities and continuations inherit it."""
     interactive: bool = False
     """Whether the run waits for a follow-up message after an answer, instead of completing."""
     has_secrets: bool = False

@@ -4,6 +4,7 @@
     services/ → engine/                   what is to run, in Temporal
     events/                               the one log of each execution, and its live readers
     reconcile.py                          Temporal has the last word on what still runs
+    planning/                             who should run a prompt, and where, by a model that is asked
     jobs/                                 what is due by a schedule, sent to a webhook or asked for by hand fires once
     on_demand/                            workers that are started for executions that have none
     retention.py                          what nobody needs any more is removed

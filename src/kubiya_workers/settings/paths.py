@@ -77,6 +77,11 @@ class Paths:
         return self.server / "credentials"
 
     @property
+    def plans(self) -> Path:
+        """The plans that were made here, `<plan id>.json`, mode 0600: `contracts.plans.SavedPlan`."""
+        return self.home / "plans"
+
+    @property
     def workers(self) -> Path:
         return self.home / "workers"
 

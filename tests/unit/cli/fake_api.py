@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,7 @@ class Asked:
     method: str
     path: str
     body: Any
+    headers: Mapping[str, str]
 
 
 @dataclass
@@ -26,9 +27,9 @@ class FakeApi:
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
 
-    def reply(self, method: str, path: str, authorization: str | None, body: bytes) -> tuple[int, Any]:
-        self.asked.append(Asked(method, path, json.loads(body) if body else None))
-        if authorization != f"Bearer {KEY}":
+    def reply(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+        self.asked.append(Asked(method, path, json.loads(body) if body else None, headers))
+        if headers.get("Authorization") != f"Bearer {KEY}":
             return 401, {"detail": "this key is unknown", "fix": "make one", "code": "unauthorized"}
         return self.answers.get(f"{method} {path}", (404, {"detail": f"no {path}", "code": "not_found"}))
 
@@ -44,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.partition("?")[0]
-        status, content = self.server.api.reply(self.command, path, self.headers.get("Authorization"), body)
+        status, content = self.server.api.reply(self.command, path, dict(self.headers), body)
         streamed = isinstance(content, str)
         data = content.encode() if streamed else json.dumps(content).encode()
         if status == 204:

@@ -122,6 +122,7 @@ def test_the_options_become_the_request(api: FakeApi, kubiya: Kubiya, monkeypatc
         "model": "m",
         "skip_model_validation": True,
         "limits": {"max_wall_s": 60.0},
+        "priority": 3,
         "keep_on_failure": False,
     }
 
@@ -149,9 +150,6 @@ def test_an_environment_is_the_control_planes_to_find_a_queue_in(api: FakeApi, k
         ["--yes", "--local", "--cwd", "/nowhere/at/all", "hi"],
         ["--yes", "--env", "A", "hi"],
         ["--yes", "--secret", "NOT_SET_ANYWHERE", "hi"],
-        ["--yes", "--plan-file", "p.json", "hi"],
-        ["--yes", "--priority", "high", "hi"],
-        ["--yes", "--find", "x", "hi"],
         ["--yes", "-o", "json", "--stream-format", "json", "hi"],
         ["--yes", "--agent", "a", "agent", "b", "hi"],
         ["--yes", "agent", "b"],

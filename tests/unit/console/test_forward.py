@@ -36,6 +36,8 @@ REFUSED = (
     ("POST", "workers/1/heartbeat"),
     ("POST", "workers/1/disconnect"),
     ("POST", "tickets"),
+    ("POST", "tasks/plan"),
+    ("POST", "tasks/plan/stream"),
     ("POST", "jobs"),
     ("PATCH", "jobs/nightly"),
     ("POST", "jobs/nightly/rotate-webhook"),

@@ -2,7 +2,7 @@ import { useState, type ReactNode } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 
 import { get, post } from "../api";
-import type { Execution, Queue, Submitted, UsageSum } from "../contracts";
+import type { Execution, Queue, Submitted, Usage, UsageSum } from "../contracts";
 import { useNow } from "../context";
 import { useMay } from "../may";
 import { Badge, Copy, Facts, Failure, Page, Panel, Tabs } from "../parts/basics";
@@ -207,6 +207,9 @@ function Used({ execution }: { execution: Execution }) {
             {(calls.data ?? []).map((call) => (
               <Sum key={call.name} name={call.name ?? "–"} usage={call.usage} />
             ))}
+            {execution.execution_type === "team" && usage.input_tokens > 0 && calls.data && (
+              <Sum name="Its members" usage={beyond(usage, calls.data)} />
+            )}
           </tbody>
           <tfoot>
             <Sum name="All" usage={usage} />
@@ -215,6 +218,18 @@ function Used({ execution }: { execution: Execution }) {
       </div>
     </Panel>
   );
+}
+
+/** What of a team's usage is its members': all but the calls of its own steps. */
+function beyond(all: Usage, own: readonly UsageSum[]): Usage {
+  const rest = (part: keyof Usage) => Math.max(0, own.reduce((left, call) => left - call.usage[part], all[part]));
+  return {
+    input_tokens: rest("input_tokens"),
+    output_tokens: rest("output_tokens"),
+    cached_tokens: rest("cached_tokens"),
+    reasoning_tokens: rest("reasoning_tokens"),
+    cost_usd: rest("cost_usd"),
+  };
 }
 
 function Sum({ name, usage }: { name: string; usage: Execution["usage"] }) {

@@ -1,12 +1,14 @@
 """`kubiya exec`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, ExecutionEnvironment
 from kubiya_workers.contracts.executions import NewExecution
 from kubiya_workers.contracts.ids import NAME_RULE, ExecutionId, is_safe_name
@@ -16,6 +18,7 @@ from .. import talk
 from ..ask_first import agreed
 from ..connect import reach, settings
 from ..exit import Exit
+from ..find_agent import find_agent
 from ..following import Ended
 from ..local_run import run_here
 from ..output import Format, encoded, output_option
@@ -26,14 +29,12 @@ from ..render.quiet import Quiet
 from ..render.renderer import Renderer
 from ..render.screen import screen
 from ..render.text import TextRenderer
-from ..run_request import RunRequest, Unclear, Who, who_and_prompt
+from ..run_request import RunRequest, Unclear, WantedPlan, Who, who_and_prompt
 from ..running import run
-from .words import given_variables, mcp_servers
+from .words import given_prompt, given_variables, mcp_servers, priority
 
-
-def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value is not None:
-        raise click.UsageError(f"{parameter.opts[0]} is not available in this version.")
+if TYPE_CHECKING:
+    from ..plan_files import PlanFile
 
 
 @click.command("exec")
@@ -41,6 +42,7 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 @click.option("--local", is_flag=True, help="Run it on this machine, with a worker for this run alone.")
 @click.option("--agent", help=f"Who runs it, by name or id; `{DEFAULT_AGENT}` without it.")
 @click.option("--team", help="A team that runs it, by name or id.")
+@click.option("--find", metavar="PATTERN", help="The one agent whose name or description has this in it.")
 @click.option("--queue", metavar="ID", help="The queue whose workers run it, by id or name.")
 @click.option("--queue-name", metavar="NAME", help="The same, by name.")
 @click.option("--environment", metavar="NAME", help="The environment whose variables and queues it gets.")
@@ -53,6 +55,15 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 )
 @click.option("--mcp-servers", "servers", metavar="JSON|@FILE", help="MCP servers whose tools it gets, too, by name.")
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Cancel it after so long.")
+@click.option(
+    "--priority",
+    metavar="P",
+    callback=priority,
+    help="Which run a queue gives out first: critical (1), high (2), normal (3), low (4), or 5.",
+)
+@click.option("--plan", is_flag=True, help="Have a model plan it first, show the plan, and ask.")
+@click.option("--plan-file", metavar="F", help="Run a plan that was saved: its id, or a file.")
+@click.option("--again", is_flag=True, help="With --plan-file: also a plan that was executed already.")
 @click.option("--parent-execution", metavar="ID", help="The run that this one belongs to.")
 @click.option(
     "--keep-on-failure",
@@ -64,9 +75,6 @@ def _later(_: click.Context, parameter: click.Parameter, value: object) -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Whole tool outputs, reasoning, the worker's log.")
 @click.option("--no-stream", is_flag=True, help="Print only the answer, when it is there.")
 @click.option("--stream-format", type=click.Choice(["text", "json"]), default="text", help="json: one event a line.")
-@click.option("--plan-file", hidden=True, callback=_later, expose_value=False)
-@click.option("--priority", hidden=True, callback=_later, expose_value=False)
-@click.option("--find", hidden=True, callback=_later, expose_value=False)
 @output_option
 def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_format: str, **options: Any) -> int:
     """Run a prompt on an agent or a team and show what happens as it happens.
@@ -83,6 +91,7 @@ def command(words: tuple[str, ...], output: Format, no_stream: bool, stream_form
     kubiya exec agent ops 'Is the disk full?' -o json --yes
     kubiya exec team release 'Write and check the notes of 1.4' --yes
     git diff | kubiya exec --local --yes -
+    kubiya exec --plan 'Upgrade the staging database'
 
     Exit status: 0 completed, 1 failed or cancelled, 130 interrupted.
     """
@@ -100,15 +109,36 @@ async def _execute(known: ClientSettings, request: RunRequest, renderer: Rendere
     try:
         async with reach(known, renderer.status, note=renderer.note) as reached:
             renderer.close()  # the way there is done: a question must not stand behind a spinner
+            request = await _settled(reached.client, known, request)
             if request.ask_first and not await agreed(reached.client, request):
-                talk.say("Nothing was run.")
+                talk.say("Nothing was run." + _kept(request))
                 return None
+            if request.plan_file is not None:
+                request.plan_file.approve()
             if request.local:
                 renderer.status("Starting a worker")
                 return await run_here(reached, request, renderer, known.paths)
             return await run_there(reached.client, request, renderer)
     finally:
         renderer.close()
+
+
+def _kept(request: RunRequest) -> str:
+    file = request.plan_file
+    return "" if file is None else f" The plan is kept: kubiya exec --plan-file {file.saved.plan.plan_id}"
+
+
+async def _settled(cp: ControlPlaneClient, known: ClientSettings, request: RunRequest) -> RunRequest:
+    """With the agent that was looked for, and what a plan recommends."""
+    wanted = request.plan
+    if request.find is not None:
+        found = Who("agent", (await find_agent(cp, request.find)).id)
+        request, wanted = replace(request, who=found), wanted and replace(wanted, who=found)
+    if wanted is None:
+        return request
+    from ..planned_run import by_plan
+
+    return await by_plan(cp, request, wanted, known.paths.plans)
 
 
 def _tell(ended: Ended, output: Format) -> int:
@@ -134,6 +164,7 @@ def _request(
     local: bool,
     agent: str | None,
     team: str | None,
+    find: str | None,
     queue: str | None,
     queue_name: str | None,
     environment: str | None,
@@ -144,20 +175,25 @@ def _request(
     secrets: tuple[str, ...],
     servers: str | None,
     timeout: float | None,
+    priority: int,
+    plan: bool,
+    plan_file: str | None,
+    again: bool,
     parent_execution: str | None,
     keep_on_failure: bool,
     yes: bool,
     non_interactive: bool,
     verbose: bool,
 ) -> RunRequest:
-    named, prompt = _prompt(words)
+    file = _plan_file(known, words, plan_file, plan=plan, again=again)
+    who, prompt = _who_and_prompt(words, agent, team, find, file)
     if keep_on_failure and (queue or queue_name):
         raise click.UsageError("--keep-on-failure is about a worker that is started for this run: leave the queue out.")
     directory = _directory(cwd, local=local)
     made = f"local-{token_hex(4)}"
     gateway = chosen(known, made) if local else Gateway()
     return RunRequest(
-        who=_who(agent, team, named),
+        who=who or Who("agent", DEFAULT_AGENT),
         new=NewExecution(
             prompt=prompt,
             worker_queue_id=_queue(queue, queue_name, local=local),
@@ -166,26 +202,60 @@ def _request(
             model=model or known.model or gateway.model or known.context_model,
             skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
+            priority=priority,
             keep_on_failure=keep_on_failure,
         ),
         local=local,
         environment=environment,
         directory=directory,
-        ask_first=_ask_first(yes=yes, non_interactive=non_interactive),
+        ask_first=_ask_first(file, yes=yes, non_interactive=non_interactive),
         verbose=verbose,
         timeout=timeout,
         own_gateway=known.own_gateway or gateway.config is not None,
         local_queue=made,
         proxy_config=gateway.config,
+        find=find,
+        plan=WantedPlan(who, file, again) if plan or file else None,
     )
 
 
-def _who(agent: str | None, team: str | None, named: Who | None) -> Who:
+def _who_and_prompt(
+    words: tuple[str, ...], agent: str | None, team: str | None, find: str | None, file: "PlanFile | None"
+) -> tuple[Who | None, str]:
+    """Who the user named, if anybody, and what they are to do."""
+    named, prompt = _prompt(words) if file is None else (None, file.saved.prompt)
+    who = _who(agent, team, named)
+    if find is not None and who is not None:
+        raise click.UsageError("Give --find or the agent itself.")
+    return who, prompt
+
+
+def _who(agent: str | None, team: str | None, named: Who | None) -> Who | None:
     options = (Who("agent", agent) if agent else None, Who("team", team) if team else None, named)
     given = {who for who in options if who is not None}
     if len(given) > 1:
         raise click.UsageError("Give one agent or one team, by an option or before the prompt.")
-    return given.pop() if given else Who("agent", DEFAULT_AGENT)
+    return given.pop() if given else None
+
+
+def _plan_file(
+    known: ClientSettings, words: tuple[str, ...], ref: str | None, *, plan: bool, again: bool
+) -> "PlanFile | None":
+    """The saved plan that is meant, if any."""
+    if ref is None:
+        if again:
+            raise click.UsageError("--again is about a plan that is run once more: name it with --plan-file.")
+        return None
+    if plan:
+        raise click.UsageError("Give --plan, which makes a plan, or --plan-file, which names one.")
+    if words:
+        raise click.UsageError("The prompt is the plan's: leave it out. Who runs it is named by --agent or --team.")
+    from ..plan_files import PlanFiles
+
+    file = PlanFiles(known.paths.plans).find(ref)
+    if not again:
+        file.check_not_executed()
+    return file
 
 
 def _prompt(words: tuple[str, ...]) -> tuple[Who | None, str]:
@@ -194,11 +264,7 @@ def _prompt(words: tuple[str, ...]) -> tuple[Who | None, str]:
         who, prompt = who_and_prompt(words)
     except Unclear as unclear:
         raise click.UsageError(str(unclear)) from None
-    if prompt == "-" or (not words and not sys.stdin.isatty()):
-        prompt = sys.stdin.buffer.read().decode(errors="replace")
-    if not prompt.strip():
-        raise click.UsageError("The prompt is empty: say what to do.")
-    return who, prompt.encode(errors="replace").decode()  # words of a shell may hold halves of characters
+    return who, given_prompt(prompt, words)
 
 
 def _directory(cwd: Path | None, *, local: bool) -> Path | None:
@@ -234,11 +300,13 @@ def _environment(
     return environment if servers is None else environment.model_copy(update={"mcp_servers": mcp_servers(servers)})
 
 
-def _ask_first(*, yes: bool, non_interactive: bool) -> bool:
-    if yes:
+def _ask_first(file: "PlanFile | None", *, yes: bool, non_interactive: bool) -> bool:
+    if yes or (file is not None and file.is_approved):
         return False
     if non_interactive or not sys.stdin.isatty():
-        raise click.UsageError("Nobody is at a terminal to be asked: pass --yes to run it without asking.")
+        kept = file is not None and file.is_kept
+        or_approve = f" Or agree to the plan first: kubiya plan approve {file.path.stem}" if file and kept else ""
+        raise click.UsageError(f"Nobody is at a terminal to be asked: pass --yes to run it without asking.{or_approve}")
     return True
 
 

@@ -6,6 +6,7 @@ import click
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.executions import SORTS, ApprovalAnswer, Execution, Status
+from kubiya_workers.contracts.priorities import named
 
 from .. import following, talk
 from ..ages import age, duration
@@ -197,6 +198,7 @@ def _text(execution: Execution) -> str:
             (execution.execution_type.capitalize(), execution.entity_name or execution.entity_id),
             ("Part of", execution.parent_execution_id),
             ("Model", execution.model),
+            ("Priority", None if execution.priority is None else named(execution.priority)),
             ("Queue", execution.worker_queue_id),
             ("Worker", execution.worker_id),
             ("Created", execution.created_at.isoformat()),

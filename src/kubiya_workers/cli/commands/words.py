@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from kubiya_workers.contracts.ids import NAME_RULE, is_safe_name
+from kubiya_workers.contracts.priorities import FIRST, LAST, NORMAL, PRIORITIES, Priority
 from kubiya_workers.settings.quantities import duration
 from kubiya_workers.settings.source import Source
 
@@ -119,6 +120,30 @@ def made(kind: type[M], **fields: object) -> M:
         first = error.errors(include_url=False, include_input=False)[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise click.UsageError(f"{option}: {first['msg']}.") from None
+
+
+def priority(_: click.Context, __: click.Parameter, word: str | None) -> int:
+    """How urgent a run is, by name or number."""
+    try:
+        return NORMAL if word is None else TypeAdapter[int](Priority).validate_python(word)
+    except ValidationError:
+        names = ", ".join(f"{name} ({number})" for name, number in PRIORITIES.items())
+        raise click.BadParameter(f"{word!r} is none of {names}, nor a number from {FIRST} to {LAST}.") from None
+
+
+def given_prompt(prompt: str, words: tuple[str, ...]) -> str:
+    """The prompt, from stdin where it is `-`, or where there are no words and stdin is a pipe.
+
+    Raises:
+        click.UsageError: it is empty.
+    """
+    import sys
+
+    if prompt == "-" or (not words and not sys.stdin.isatty()):
+        prompt = sys.stdin.buffer.read().decode(errors="replace")
+    if not prompt.strip():
+        raise click.UsageError("The prompt is empty: say what to do.")
+    return prompt.encode(errors="replace").decode()  # words of a shell may hold halves of characters
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -13,7 +13,7 @@ from .item import Item, encode
 from .log import EventLog
 
 KEEPALIVE_S = 15.0
-_KEEPALIVE = b": keepalive\n\n"
+KEEPALIVE = b": keepalive\n\n"
 _PAGE = 500
 
 
@@ -102,7 +102,7 @@ class Reader:
             elif self._subscription.closed:
                 return
             else:
-                yield _KEEPALIVE
+                yield KEEPALIVE
             written = time.monotonic()
 
     async def _resume(self) -> AsyncIterator[bytes]:

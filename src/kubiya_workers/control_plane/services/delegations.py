@@ -42,6 +42,7 @@ async def delegate(executions: Executions, caller: Caller, team_run: ExecutionId
         execution_id=run_id,
         agent=member.agent.model_copy(update={"limits": tighter(member.agent.limits, wanted.limits)}),
         prompt=wanted.task,
+        priority=team.run_start.priority,
         has_secrets=bool(member.workspace.secrets),
         has_budget=await executions.has_budget(team.execution.key_id),
     )

@@ -149,6 +149,7 @@ class Executions:
             execution_id=execution_id,
             agent=plan.agent,
             prompt=new.prompt,
+            priority=new.priority,
             interactive=plan.interactive,
             has_secrets=bool(plan.workspace.secrets),
             has_budget=has_budget,
@@ -220,9 +221,9 @@ class Executions:
         return run
 
     async def look(self, execution_id: ExecutionId) -> Execution:
-        """The execution, with what it waits for now where it is not over."""
+        """The execution with its priority, and what it waits for now where it is not over."""
         run = await self.stored(execution_id)
-        execution = run.execution
+        execution = run.execution.model_copy(update={"priority": run.run_start.priority})
         if execution.status.is_terminal:
             return execution
         try:

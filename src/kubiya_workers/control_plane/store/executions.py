@@ -75,7 +75,7 @@ class Changes(TypedDict, total=False):
 async def insert(connection: AsyncConnection, run: StoredRun) -> None:
     """Raises `Conflict` when the execution is stored already."""
     execution = run.execution
-    fields = {name: getattr(execution, name) for name in Execution.model_fields if name != "execution_id"}
+    fields = {name: getattr(execution, name) for name in Execution.model_fields if name in executions.c}
     fields |= {"workspace": run.workspace, "run_start": run.run_start, "task_queue_name": run.task_queue_name}
     fields |= {"members": [one.model_dump(mode="json") for one in run.members] or None, "last_seq": 0}
     with taken(f"execution {execution.id}"):

@@ -33,10 +33,13 @@ _LINGER_S = 5.0
 class ModelClient:
     """Calls to the gateway at `url` with the worker's own `token`, over one pool of connections.
 
-    Times in seconds. The limit of a whole call is the caller's: cancel the task, and the gateway stops the model.
+    `direct`: never through a proxy of the environment. Times in seconds. The limit of a whole call is the caller's:
+    cancel the task, and the gateway stops the model.
     """
 
-    def __init__(self, url: str, token: str, *, first_byte_s: float = 600.0, idle_s: float = 120.0) -> None:
+    def __init__(
+        self, url: str, token: str, *, first_byte_s: float = 600.0, idle_s: float = 120.0, direct: bool = False
+    ) -> None:
         base = f"{url.rstrip('/').removesuffix('/v1')}/v1"
         self._url, self._list_url = f"{base}/chat/completions", f"{base}/models"
         self._first_byte_s, self._idle_s = first_byte_s, idle_s
@@ -46,6 +49,7 @@ class ModelClient:
             # Silence is bounded by `_exchange`, which tells the first byte from the next; here only the connect.
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
             verify=verify(base),
+            trust_env=not direct,
             # A proxy of the environment is for the world outside: never for a gateway on this machine.
             mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
         )

@@ -24,6 +24,9 @@ def request_body(call: ModelCall) -> dict[str, Any]:
     }
     if call.tools:
         body["tools"] = [_tool(spec) for spec in call.tools]
+    if call.answer_schema is not None:
+        wanted = {"name": "answer", "strict": True, "schema": call.answer_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": wanted}
     if call.temperature is not None:
         body["temperature"] = call.temperature
     if call.max_output_tokens is not None:
