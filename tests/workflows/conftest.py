@@ -25,12 +25,15 @@ from kubiya_workers.contracts.activities import (
     CALL_TOOL,
     DELEGATE,
     EXECUTION_WORKFLOW,
+    LIST_TOOLS,
     SETTLE_TOOL,
     Announcement,
     MemberRequest,
     ModelCall,
     ModelReply,
     Settlement,
+    ToolListing,
+    ToolsListed,
 )
 from kubiya_workers.contracts.agents import AgentSpec
 from kubiya_workers.contracts.events import Delta, Fact, StatusChanged
@@ -127,6 +130,8 @@ class Script:
 
     replies: list[Reply]
     tool: Callable[[ToolRequest], Awaitable[ToolResult]] | None = None
+    listed: ToolsListed | Exception = field(default_factory=ToolsListed)
+    listings: list[ToolListing] = field(default_factory=list[ToolListing])
     members: list[Reply] = field(default_factory=list[Reply])
     refuse: Callable[[MemberRequest], Awaitable[None]] | None = None
     delegations: list[MemberRequest] = field(default_factory=list[MemberRequest])
@@ -151,6 +156,13 @@ class Script:
         if self.tool:
             return await self.tool(request)
         return self._result(request, ToolStatus.SUCCESS, "ok")
+
+    @activity.defn(name=LIST_TOOLS)
+    async def list_tools(self, listing: ToolListing) -> ToolsListed:
+        self.listings.append(listing)
+        if isinstance(self.listed, Exception):
+            raise self.listed
+        return self.listed
 
     @activity.defn(name=SETTLE_TOOL)
     async def settle_tool(self, settlement: Settlement) -> ToolResult:
@@ -191,7 +203,14 @@ class Stage:
     ) -> AsyncIterator[WorkflowHandle[object, RunOutcome]]:
         """A started run, with a worker that serves it while the context lasts."""
         queue, execution_id = f"test-{uuid.uuid4()}", ExecutionId(str(uuid.uuid4()))
-        bodies = [script.call_model, script.call_tool, script.settle_tool, script.delegate, script.announce]
+        bodies = [
+            script.call_model,
+            script.call_tool,
+            script.settle_tool,
+            script.list_tools,
+            script.delegate,
+            script.announce,
+        ]
         run = RunStart(
             execution_id=execution_id,
             agent=agent,

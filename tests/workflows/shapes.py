@@ -13,10 +13,13 @@ from kubiya_workers.contracts.activities import (
     SIGNAL_MARK_DONE,
     SIGNAL_MESSAGE,
     ApprovalSignal,
+    ServerFault,
+    ToolsListed,
 )
 from kubiya_workers.contracts.agents import AgentSpec
 from kubiya_workers.contracts.executions import RunOutcome, Status
 from kubiya_workers.contracts.ids import AgentId
+from kubiya_workers.contracts.mcp import McpServer
 from kubiya_workers.contracts.teams import Member
 from kubiya_workers.contracts.tools import Approval, ToolClass, ToolRequest, ToolResult, ToolSpec
 
@@ -38,6 +41,21 @@ AGENT = AgentSpec(
         tool("guarded", approval=Approval.ALWAYS),
     ),
 )
+
+
+SEARCH = ToolSpec(
+    name="it__search", skill="mcp", description="", parameters={}, config={"server": "it", "tool": "search"}
+)
+EQUIPPED = AGENT.model_copy(
+    update={
+        "mcp_servers": (
+            McpServer(name="it", config={"command": "x"}),
+            McpServer(name="spare", config={"command": "y", "optional": True}),
+        )
+    }
+)
+LISTED = ToolsListed(tools=(SEARCH,), faults=(ServerFault(server="spare", reason="it is away"),))
+AWAY = ToolsListed(faults=(ServerFault(server="it", reason="it is away"),))
 
 
 TEAM = AgentSpec(
@@ -109,6 +127,19 @@ async def continued_as_new(stage: Stage) -> Handle:
         return stage.client.get_workflow_handle(handle.id)
 
 
+async def mcp_tools(stage: Stage) -> Handle:
+    script = Script([calls("it__search", "once"), says("done")], listed=LISTED)
+    async with stage.playing(script, EQUIPPED) as handle:
+        await handle.result()
+        return handle
+
+
+async def mcp_server_away(stage: Stage) -> Handle:
+    async with stage.playing(Script([], listed=AWAY), EQUIPPED) as handle:
+        await handle.result()
+        return handle
+
+
 async def delegated(stage: Stage) -> Handle:
     """Two members side by side, then one that fails."""
     script = Script(
@@ -130,6 +161,8 @@ SHAPES: dict[str, Callable[[Stage], Awaitable[Handle]]] = {
         approved,
         conversation,
         continued_as_new,
+        mcp_tools,
+        mcp_server_away,
         delegated,
     )
 }

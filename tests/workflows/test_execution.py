@@ -19,13 +19,13 @@ from kubiya_workers.contracts.activities import (
     ModelReply,
 )
 from kubiya_workers.contracts.agents import Limits
-from kubiya_workers.contracts.events import ApprovalRequested, ApprovalResolved
+from kubiya_workers.contracts.events import ApprovalRequested, ApprovalResolved, Degraded
 from kubiya_workers.contracts.executions import FailureReason, Status
 from kubiya_workers.contracts.messages import ToolMessage, UserMessage
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolStatus
 
 from .conftest import Script, Stage, calls, says
-from .shapes import AGENT, until
+from .shapes import AGENT, AWAY, EQUIPPED, LISTED, SEARCH, until
 
 
 async def test_a_run_calls_the_model_runs_its_tools_and_answers(stage: Stage) -> None:
@@ -156,6 +156,34 @@ async def test_a_long_run_continues_as_new_and_forgets_nothing(stage: Stage) -> 
     steps = [request.step for request in script.tool_requests]
     assert steps == sorted(set(steps))
     assert len(script.model_calls[-1].messages) == 1 + 2 * rounds
+
+
+async def test_tools_of_mcp_servers_are_asked_for_once_and_stay_the_same_for_the_whole_run(stage: Stage) -> None:
+    script = Script([*[calls("it__search") for _ in range(4)], says("done")], listed=LISTED)
+    outcome = await stage.outcome(script, EQUIPPED, handover_events=20)
+    assert outcome.response == "done"
+    (listing,) = script.listings
+    assert [server.name for server in listing.servers] == ["it", "spare"] and listing.taken == (
+        "once",
+        "safe",
+        "guarded",
+    )
+    assert all(call.tools == (*EQUIPPED.tools, SEARCH) for call in script.model_calls)
+    assert all(r.spec == SEARCH and r.server == EQUIPPED.mcp_servers[0] for r in script.tool_requests)
+    (without,) = [event.reason for event in script.announced if isinstance(event, Degraded)]
+    assert without == "MCP server 'spare': it is away (optional: the run goes on without it)"
+
+
+async def test_a_run_fails_early_without_a_server_that_it_needs(stage: Stage) -> None:
+    outcome = await stage.outcome(Script([], listed=AWAY), EQUIPPED)
+    assert (outcome.status, outcome.failure_reason) == (Status.FAILED, FailureReason.TOOL_ERROR)
+    assert outcome.error == "MCP server 'it': it is away"
+
+
+async def test_servers_that_no_worker_can_ask_are_faults(stage: Stage) -> None:
+    broken = ApplicationError("the control plane does not answer", non_retryable=True)
+    outcome = await stage.outcome(Script([], listed=broken), EQUIPPED)
+    assert outcome.error == "MCP server 'it': the control plane does not answer"
 
 
 async def test_wall_time_that_is_used_up_ends_the_run_and_keeps_what_there_is(stage: Stage) -> None:

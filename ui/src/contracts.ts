@@ -45,6 +45,7 @@ export interface AgentSpec {
   model_is_default: boolean;
   price: Price | null;
   tools: readonly ToolSpec[];
+  mcp_servers: readonly McpServer[];
   limits: Limits;
   temperature: number | null;
   max_output_tokens: number | null;
@@ -474,6 +475,11 @@ export interface LogSource {
   files: number;
 }
 
+export interface McpServer {
+  name: string;
+  config: { readonly [name: string]: unknown };
+}
+
 export interface Member {
   agent_id: string;
   agent: AgentSpec;
@@ -868,6 +874,7 @@ export interface RunState {
   messages: readonly (SystemMessage | UserMessage | AssistantMessage | ToolMessage)[];
   step: number;
   open_calls: readonly OpenCall[];
+  mcp_tools: readonly ToolSpec[] | null;
   usage: Usage;
   model_calls: number;
   tool_calls: number;
@@ -1067,6 +1074,7 @@ export interface ToolRequest {
   spec: ToolSpec | null;
   arguments: string;
   idempotency_key: string;
+  server: McpServer | null;
 }
 
 export interface ToolResult {

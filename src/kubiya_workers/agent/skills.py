@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
 from kubiya_workers.contracts.errors import Invalid
+from kubiya_workers.contracts.mcp import MCP
 from kubiya_workers.contracts.skills import SkillDefinition
 from kubiya_workers.contracts.tools import ToolClass, ToolSpec
 from kubiya_workers.contracts.wire import JsonObject
 
-from .skill_limits import FileLimits, HttpLimits, ShellLimits, SkillLimits
+from . import mcp
+from .skill_limits import FileLimits, HttpLimits, McpLimits, ShellLimits, SkillLimits, checked
 
 SHELL, FILE_SYSTEM, HTTP = "shell", "file_system", "http"
 
@@ -22,7 +22,7 @@ def definitions() -> tuple[SkillDefinition, ...]:
             type=kind,
             name=name,
             description=description,
-            tools=tools_for(kind, {}),
+            tools=() if kind == MCP else tools_for(kind, {}),
             configuration_schema=limits.model_json_schema(),
         )
         for kind, (name, description, limits, _) in _CATALOGUE.items()
@@ -39,21 +39,7 @@ def tools_for(skill_type: str, configuration: JsonObject) -> tuple[ToolSpec, ...
     if skill_type not in _CATALOGUE:
         raise Invalid(f"there is no skill type {skill_type!r}", fix="Use one of: " + ", ".join(_CATALOGUE))
     _, _, limits, make = _CATALOGUE[skill_type]
-    try:
-        return make(limits.model_validate(configuration))
-    except ValidationError as error:
-        raise _invalid(skill_type, limits, error) from None
-
-
-def _invalid(skill_type: str, limits: type[SkillLimits], error: ValidationError) -> Invalid:
-    problem = error.errors(include_url=False, include_context=False)[0]
-    key = ".".join(map(str, problem["loc"]))
-    known = ", ".join(sorted(limits.model_fields))
-    if problem["type"] == "extra_forbidden":
-        return Invalid(f"skill {skill_type!r} has no setting {key!r}", fix=f"Use only: {known}")
-    field = limits.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
-    meaning = field.description if field else f"Send an object with any of: {known}"
-    return Invalid(f"setting {key!r} of skill {skill_type!r}: {problem['msg']}", fix=meaning)
+    return make(checked(f"skill {skill_type!r}", limits, configuration))
 
 
 def _spec(
@@ -182,8 +168,15 @@ def _http_class(limits: HttpLimits) -> ToolClass:
     return ToolClass.RETRY_SAFE if limits.idempotent else ToolClass.ONCE
 
 
+def _mcp(limits: McpLimits) -> tuple[ToolSpec, ...]:
+    """None: what a server offers is only known by asking it, where a run takes place."""
+    mcp.check("skill 'mcp'", limits)
+    return ()
+
+
 _CATALOGUE: dict[str, tuple[str, str, type[SkillLimits], Callable[[Any], tuple[ToolSpec, ...]]]] = {
     SHELL: ("Shell", "Runs commands in the working directory.", ShellLimits, _shell),
     FILE_SYSTEM: ("Files", "Reads, writes, lists and searches inside the working directory.", FileLimits, _file_system),
     HTTP: ("HTTP", "Sends HTTP requests.", HttpLimits, _http),
+    MCP: ("MCP", "Uses the tools of a server that speaks the Model Context Protocol.", McpLimits, _mcp),
 }

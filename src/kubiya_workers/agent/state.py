@@ -2,13 +2,18 @@
 
 from kubiya_workers.contracts.executions import OpenCall, RunStart, RunState
 from kubiya_workers.contracts.messages import AssistantMessage, ToolMessage, Usage, UserMessage
-from kubiya_workers.contracts.tools import ToolResult
+from kubiya_workers.contracts.tools import ToolResult, ToolSpec
 
 from .prompt import opening
 
 
 def initial(start: RunStart) -> RunState:
     return RunState(messages=opening(start.agent, start.prompt))
+
+
+def with_mcp_tools(state: RunState, tools: tuple[ToolSpec, ...]) -> RunState:
+    """The state once the agent's MCP servers have said what they offer."""
+    return state.model_copy(update={"mcp_tools": tools})
 
 
 def with_reply(state: RunState, message: AssistantMessage, usage: Usage) -> RunState:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from .events import RunEvent
 from .ids import ExecutionId
+from .mcp import McpServer
 from .messages import AssistantMessage, Message, Price, Usage
 from .teams import Delegation
 from .tools import ToolRequest, ToolSpec, ToolStatus
@@ -13,6 +14,7 @@ EXECUTION_WORKFLOW = "kubiya.execution"
 CALL_MODEL = "kubiya.call_model"
 CALL_TOOL = "kubiya.call_tool"
 SETTLE_TOOL = "kubiya.settle_tool"
+LIST_TOOLS = "kubiya.list_tools"
 DELEGATE = "kubiya.delegate"
 ANNOUNCE = "kubiya.announce"
 
@@ -60,6 +62,30 @@ class Settlement(Wire):
     attempts: int
     outcome: ToolStatus
     why: str
+
+
+class ToolListing(Wire):
+    """Asks what the servers of a run offer; `taken` are the names of the tools that its agent has anyway."""
+
+    execution_id: ExecutionId
+    servers: tuple[McpServer, ...]
+    taken: tuple[str, ...] = ()
+
+
+class ServerFault(Wire):
+    """Why a server is of no use to a run, in words for people. `passing`: it may be there in a moment."""
+
+    server: str
+    reason: str
+    passing: bool = False
+
+
+class ToolsListed(Wire):
+    """What the servers of a run offer. `notes` tell of tools that were left out."""
+
+    tools: tuple[ToolSpec, ...] = ()
+    faults: tuple[ServerFault, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class MemberRequest(Wire):

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from .ids import AgentId, EnvironmentId, SkillId
+from .mcp import McpServer
 from .messages import Price
 from .tools import ToolSpec
 from .wire import JsonObject, Timestamp, Wire
@@ -20,6 +21,7 @@ class ExecutionEnvironment(Wire):
     env_vars: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
     mcp_servers: JsonObject = {}
+    """By name, as people have them in files: `{"command", "args", "env"}` or `{"url", "headers"}`."""
 
 
 class Agent(Wire):
@@ -101,6 +103,8 @@ class AgentSpec(Wire):
     price: Price | None = None
     """Of its model, when it was submitted."""
     tools: tuple[ToolSpec, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
+    """What these offer is asked of them by the run, on its worker."""
     limits: Limits = Limits()
     temperature: float | None = None
     max_output_tokens: int | None = None

@@ -11,6 +11,7 @@ from .errors import Conflict
 from .ids import ExecutionId, JobId, KeyId, QueueId, WorkerId
 from .messages import AssistantMessage, Message, ToolCall, Usage
 from .priorities import NORMAL, Priority
+from .tools import ToolSpec
 from .wire import JsonObject, Timestamp, Wire
 
 
@@ -198,6 +199,8 @@ class RunState(Wire):
     messages: tuple[Message, ...]
     step: int = 0
     open_calls: tuple[OpenCall, ...] = ()
+    mcp_tools: tuple[ToolSpec, ...] | None = None
+    """What the agent's MCP servers offer; None until they were asked. The same for the whole run."""
     usage: Usage = Usage()
     model_calls: int = 0
     tool_calls: int = 0

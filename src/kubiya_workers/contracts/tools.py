@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 from .ids import ExecutionId
+from .mcp import McpServer
 from .messages import Usage
 from .wire import JsonObject, Wire
 
@@ -45,7 +46,8 @@ class ToolSpec(Wire):
 
 
 class ToolRequest(Wire):
-    """One call of one tool; `idempotency_key` is the same for every attempt of it."""
+    """One call of one tool; `idempotency_key` is the same for every attempt of it. `server` is the MCP server of a tool
+    that has one."""
 
     execution_id: ExecutionId
     step: int
@@ -55,6 +57,7 @@ class ToolRequest(Wire):
     """None when the model named a tool that this agent does not have."""
     arguments: str
     idempotency_key: str
+    server: McpServer | None = None
 
 
 class ToolStatus(StrEnum):

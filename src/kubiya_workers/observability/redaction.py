@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
 REPLACEMENT = "[redacted]"
@@ -38,6 +39,19 @@ class Redactor:
     def text(self, text: str) -> str:
         """`text` without the secrets."""
         return self._pattern.sub(REPLACEMENT, text) if self._pattern else text
+
+    def body(self, body: Any) -> Any:
+        """`body`, of JSON, with every text in it redacted, in keys too."""
+        match body:
+            case str():
+                return self.text(body)
+            case dict():
+                pairs = cast("dict[str, Any]", body).items()
+                return {self.text(key): self.body(value) for key, value in pairs}
+            case list() | tuple():
+                return [self.body(value) for value in cast("list[Any]", body)]
+            case _:
+                return body
 
     def stream(self) -> "StreamRedactor":
         """For one text that comes in chunks."""

@@ -36,6 +36,15 @@ MAX_CONCURRENT_WORKFLOWS = Variable(
 ACTIVITY_TIMEOUT = Variable(
     "ACTIVITY_TIMEOUT", "Seconds that one model or tool call may take on this worker.", 600, whole(1, 86_400)
 )
+MCP_MAX_SERVERS = Variable(
+    "KUBIYA_MCP_MAX_SERVERS", "Connections to MCP servers that a worker keeps at once.", 32, whole(1, 1000)
+)
+MCP_IDLE_TIMEOUT = Variable(
+    "KUBIYA_MCP_IDLE_TIMEOUT",
+    "How long an MCP server that nobody calls is kept; the next call starts it again.",
+    600,
+    duration(1, 7 * 86_400),
+)
 SINGLE_EXECUTION = Variable("SINGLE_EXECUTION", "Take one execution, then end.", False, flag)
 IDLE_TIMEOUT = Variable(
     "KUBIYA_IDLE_TIMEOUT", "End a worker that had nothing to do for this long (90s, 10m).", 0, duration(1, 30 * 86_400)
@@ -243,6 +252,8 @@ ALL: tuple[AnyVariable, ...] = (
     MAX_CONCURRENT_ACTIVITIES,
     MAX_CONCURRENT_WORKFLOWS,
     ACTIVITY_TIMEOUT,
+    MCP_MAX_SERVERS,
+    MCP_IDLE_TIMEOUT,
     SINGLE_EXECUTION,
     IDLE_TIMEOUT,
     MAX_TASKS,

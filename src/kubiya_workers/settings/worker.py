@@ -26,6 +26,8 @@ class WorkerSettings:
     max_activities: int
     max_workflows: int
     activity_timeout: int
+    mcp_max_servers: int
+    mcp_idle_timeout: int
     single_execution: bool
     idle_timeout: int
     """Seconds without work after which it ends; 0 is never, as for the two below."""
@@ -73,6 +75,8 @@ class WorkerSettings:
             max_activities=source.get(v.MAX_CONCURRENT_ACTIVITIES),
             max_workflows=source.get(v.MAX_CONCURRENT_WORKFLOWS),
             activity_timeout=source.get(v.ACTIVITY_TIMEOUT),
+            mcp_max_servers=source.get(v.MCP_MAX_SERVERS),
+            mcp_idle_timeout=source.get(v.MCP_IDLE_TIMEOUT),
             single_execution=source.get(v.SINGLE_EXECUTION),
             idle_timeout=source.get(v.IDLE_TIMEOUT),
             max_tasks=source.get(v.MAX_TASKS),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -13,16 +14,19 @@ from temporalio.service import HttpConnectProxyConfig
 
 from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.client.payloads import HttpObjects, data_converter
-from kubiya_workers.contracts.errors import Unavailable
+from kubiya_workers.contracts.errors import NotFound, Refusal, Unavailable
+from kubiya_workers.contracts.ids import ExecutionId
 from kubiya_workers.contracts.workers import CAN, REPORT, Heartbeat, Registered
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.observability import logs
+from kubiya_workers.settings.source import Source
 from kubiya_workers.settings.worker import WorkerSettings
 
 from .activities.announce import Announce
 from .activities.call_model import CallModel
 from .activities.call_tool import CallTool
 from .activities.delegate import Delegate
+from .activities.list_tools import ListTools
 from .activities.steps import Steps
 from .connection import Connection, connect
 from .contact import Contact
@@ -35,6 +39,7 @@ from .passage import way_to_temporal
 from .runtime import Runtime
 from .standing import Standing
 from .tools import Toolbox
+from .tools.mcp import Servers
 from .wishes import Wishes
 from .workspaces import Workspaces
 
@@ -98,7 +103,8 @@ async def opened(
         connection = await polls.connect()
         log.info("Connected to Temporal", host=registered.temporal_host, namespace=registered.temporal_namespace)
         models = await stack.enter_async_context(ModelClient(registered.litellm_api_url, registered.litellm_api_key))
-        polls.bodies = _bodies(settings, steps, models, Toolbox(guard))
+        servers = _servers(settings, guard)
+        polls.bodies = _bodies(settings, steps, models, Toolbox(guard, servers=servers), servers)
         heartbeat = _heartbeat(standing, registered, contact, ending, metrics, wishes)
         intake = Intake(standing, steps.running, polls.open, changed=heartbeat.beat_now, failed=ending.because)
         # What is put on the stack last is left first: what runs is drained while it is still watched, and we beat.
@@ -106,6 +112,8 @@ async def opened(
         stack.push_async_callback(asyncio.to_thread, heartbeat.stop)
         _aside(stack, _watch(connection, intake, contact, steps, ending, standing))
         _aside(stack, _watch_backlog(connection, standing, metrics))
+        stack.push_async_callback(servers.close)
+        _aside(stack, servers.mind(functools.partial(_is_over, client)))
         stack.push_async_callback(intake.close)
         await intake.open()
         _aside(stack, intake.mind())
@@ -124,12 +132,34 @@ def _steps(standing: Standing, client: ControlPlaneClient, metrics: Metrics) -> 
     return Steps(client, uplink, Workspaces(client, Path.cwd()), limit, tally=standing.tally, metrics=metrics)
 
 
-def _bodies(settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox: Toolbox) -> Sequence[Body]:
+def _servers(settings: WorkerSettings, guard: Guard) -> Servers:
+    return Servers(
+        guard,
+        base=Source.of_process().environ,
+        proxies=settings.temporal.proxies,
+        most=settings.mcp_max_servers,
+        idle_s=settings.mcp_idle_timeout,
+    )
+
+
+async def _is_over(client: ControlPlaneClient, execution_id: ExecutionId) -> bool:
+    try:
+        return (await client.executions.get(execution_id)).status.is_terminal
+    except NotFound:
+        return True
+    except Refusal:
+        return False  # nobody can say so now
+
+
+def _bodies(
+    settings: WorkerSettings, steps: Steps, models: ModelClient, toolbox: Toolbox, servers: Servers
+) -> Sequence[Body]:
     call_tool = CallTool(steps, toolbox)
     return (
         CallModel(steps, models, override=settings.model, default=settings.gateway_model).run,
         call_tool.run,
         call_tool.settle,
+        ListTools(steps, servers).run,
         Delegate(steps).run,
         Announce(steps).run,
     )

@@ -21,12 +21,16 @@ from kubiya_workers.contracts.activities import (
     CALL_MODEL,
     CALL_TOOL,
     DELEGATE,
+    LIST_TOOLS,
     SETTLE_TOOL,
     Announcement,
     MemberRequest,
     ModelCall,
     ModelReply,
+    ServerFault,
     Settlement,
+    ToolListing,
+    ToolsListed,
 )
 from kubiya_workers.contracts.errors import BudgetExhausted
 from kubiya_workers.contracts.executions import FailureReason, RunStart
@@ -44,6 +48,11 @@ MODEL_RETRIES = RetryPolicy(
 )
 TOOL_ATTEMPTS = {ToolClass.PURE: 5, ToolClass.RETRY_SAFE: 5, ToolClass.ONCE: 1}
 SETTLE_TIMEOUT = timedelta(seconds=30)
+# A server may take two minutes to start, and may have to wait for another run's to end.
+LIST_TIMEOUT = timedelta(minutes=6)
+# Temporal takes 400 bytes, and a character may be four.
+LONGEST_SUMMARY = 100
+LIST_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=5)
 # Time for a tool's own limit to be enforced by the worker before Temporal's is.
 TOOL_GRACE = timedelta(seconds=30)
 
@@ -58,6 +67,27 @@ class ModelFailed(Exception):
 
 class NotDelegated(Exception):
     """A member's run cannot be had; the message says why."""
+
+
+async def list_tools(listing: ToolListing, *, remaining_s: float | None) -> ToolsListed:
+    """What the MCP servers of the run offer. Asking changes nothing, so another worker asks again; what is left when
+    all are lost is a fault of each server."""
+    try:
+        return await workflow.execute_activity(
+            LIST_TOOLS,
+            listing,
+            result_type=ToolsListed,
+            start_to_close_timeout=LIST_TIMEOUT,
+            schedule_to_close_timeout=None if remaining_s is None else timedelta(seconds=remaining_s),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=LIST_RETRIES,
+            summary=", ".join(server.name for server in listing.servers)[:LONGEST_SUMMARY],
+        )
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        why = _why_tool_failed(error)
+        return ToolsListed(faults=tuple(ServerFault(server=server.name, reason=why) for server in listing.servers))
 
 
 async def call_model(call: ModelCall, *, remaining_s: float | None) -> ModelReply:

@@ -16,9 +16,14 @@ from kubiya_workers.agent.loop import (
     CallTools,
     Fail,
     Finish,
+    ListTools,
+    NextStep,
     next_step,
+    server_of,
     tool_of,
+    tools_of,
 )
+from kubiya_workers.agent.mcp import verdict
 from kubiya_workers.agent.teams import is_delegation
 from kubiya_workers.contracts.activities import (
     EXECUTION_WORKFLOW,
@@ -30,10 +35,12 @@ from kubiya_workers.contracts.activities import (
     Announcement,
     ApprovalSignal,
     ModelCall,
+    ToolListing,
 )
 from kubiya_workers.contracts.agents import Limits
-from kubiya_workers.contracts.events import Delta, Fact, StatusChanged
+from kubiya_workers.contracts.events import Degraded, Delta, Fact, StatusChanged
 from kubiya_workers.contracts.executions import FailureReason, OpenCall, RunOutcome, RunStart, Status
+from kubiya_workers.contracts.mcp import McpServer
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult
 
 from . import approvals, calls, handover, members
@@ -55,24 +62,48 @@ class ExecutionWorkflow:
         while True:
             await self._hold_while_paused()
             self._take_messages()
-            match next_step(self._state, start.agent, elapsed_s=self._elapsed, interactive=self._is_open):
-                case CallModel(step=step):
-                    failure = await self._call_model(step)
-                    if failure is not None:
-                        return failure
-                case CallTools(calls=open_calls):
-                    await self._call_tools(open_calls)
-                case AskApproval(calls=open_calls):
-                    await self._ask(open_calls)
-                case AwaitMessage():
-                    await self._await_message()
-                case Finish(response=response):
-                    return self._outcome(Status.COMPLETED, response=response)
-                case Fail(reason=reason, error=error):
-                    return self._outcome(Status.FAILED, failure_reason=reason, error=error)
+            outcome = await self._do(
+                next_step(self._state, start.agent, elapsed_s=self._elapsed, interactive=self._is_open)
+            )
+            if outcome is not None:
+                return outcome
             self._hand_over_if_due()
 
+    async def _do(self, step: NextStep) -> RunOutcome | None:
+        """One step; the outcome of the run, if this was its last."""
+        match step:
+            case ListTools(servers=servers):
+                return await self._list_tools(servers)
+            case CallModel(step=number):
+                return await self._call_model(number)
+            case CallTools(calls=open_calls):
+                await self._call_tools(open_calls)
+            case AskApproval(calls=open_calls):
+                await self._ask(open_calls)
+            case AwaitMessage():
+                await self._await_message()
+            case Finish(response=response):
+                return self._outcome(Status.COMPLETED, response=response)
+            case Fail(reason=reason, error=error):
+                return self._outcome(Status.FAILED, failure_reason=reason, error=error)
+        return None
+
     # --- steps
+
+    async def _list_tools(self, servers: tuple[McpServer, ...]) -> RunOutcome | None:
+        agent = self._start.agent
+        listing = ToolListing(
+            execution_id=self._start.execution_id, servers=servers, taken=tuple(tool.name for tool in agent.tools)
+        )
+        listed = await calls.list_tools(listing, remaining_s=remaining_s(agent.limits, self._elapsed))
+        error, without = verdict(servers, listed)
+        if without:
+            facts = tuple(Degraded(timestamp=workflow.now(), reason=reason) for reason in without)
+            await calls.announce(Announcement(execution_id=self._start.execution_id, events=facts))
+        if error is not None:
+            return self._outcome(Status.FAILED, failure_reason=FailureReason.TOOL_ERROR, error=error)
+        self._state = run_state.with_mcp_tools(self._state, listed.tools)
+        return None
 
     async def _call_model(self, step: int) -> RunOutcome | None:
         agent = self._start.agent
@@ -83,7 +114,7 @@ class ExecutionWorkflow:
             model_is_default=agent.model_is_default,
             price=agent.price,
             messages=self._state.messages,
-            tools=agent.tools,
+            tools=tools_of(agent, self._state),
             temperature=agent.temperature,
             max_output_tokens=agent.max_output_tokens,
             has_secrets=self._start.has_secrets,
@@ -115,14 +146,16 @@ class ExecutionWorkflow:
 
     def _request(self, open_call: OpenCall) -> ToolRequest:
         execution_id, call = self._start.execution_id, open_call.call
+        tool = tool_of(self._start.agent, self._state, open_call)
         return ToolRequest(
             execution_id=execution_id,
             step=open_call.step,
             call_id=call.id,
             tool=call.name,
-            spec=tool_of(self._start.agent, open_call),
+            spec=tool,
             arguments=call.arguments,
             idempotency_key=f"{execution_id}-{open_call.step}",
+            server=server_of(self._start.agent, tool),
         )
 
     async def _ask(self, asked: tuple[OpenCall, ...]) -> None:

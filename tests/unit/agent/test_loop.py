@@ -4,11 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubiya_workers.agent.loop import AskApproval, AwaitMessage, CallModel, CallTools, Fail, Finish, next_step
-from kubiya_workers.agent.state import initial, with_decisions, with_messages, with_reply, with_results
+from kubiya_workers.agent.loop import (
+    AskApproval,
+    AwaitMessage,
+    CallModel,
+    CallTools,
+    Fail,
+    Finish,
+    ListTools,
+    next_step,
+    server_of,
+    tools_of,
+)
+from kubiya_workers.agent.state import (
+    initial,
+    with_decisions,
+    with_mcp_tools,
+    with_messages,
+    with_reply,
+    with_results,
+)
 from kubiya_workers.contracts.agents import AgentSpec, Limits
 from kubiya_workers.contracts.executions import FailureReason, RunStart, RunState
 from kubiya_workers.contracts.ids import ExecutionId
+from kubiya_workers.contracts.mcp import McpServer
 from kubiya_workers.contracts.messages import AssistantMessage, SystemMessage, ToolCall, ToolMessage, Usage, UserMessage
 from kubiya_workers.contracts.tools import Approval, ToolResult, ToolSpec, ToolStatus
 
@@ -38,6 +57,20 @@ def test_a_run_begins_with_the_system_prompt_then_the_users_words_and_calls_the_
     state = start()
     assert state.messages == (SystemMessage(content="Be brief."), UserMessage(content="hello"))
     assert next_step(state, AGENT, elapsed_s=0) == CallModel(step=1)
+
+
+def test_servers_are_asked_once_before_the_first_model_call_and_their_tools_are_the_agents() -> None:
+    server = McpServer(name="it", config={"command": "x"})
+    agent = AGENT.model_copy(update={"mcp_servers": (server,)})
+    assert next_step(start(agent), agent, elapsed_s=0) == ListTools((server,))
+    found = SHELL.model_copy(update={"name": "it__do", "skill": "mcp", "config": {"server": "it", "tool": "do"}})
+    guarded = found.model_copy(update={"name": "it__ask", "approval": Approval.ALWAYS})
+    state = with_mcp_tools(start(agent), (found, guarded))
+    assert next_step(state, agent, elapsed_s=0) == CallModel(step=1)
+    assert tools_of(agent, state) == (*AGENT.tools, found, guarded)
+    assert server_of(agent, found) == server and server_of(agent, SHELL) is None
+    state = with_reply(state, asking("it__do", "it__ask"), Usage())
+    assert next_step(state, agent, elapsed_s=0) == AskApproval((state.open_calls[1],))
 
 
 def test_no_system_prompt_means_no_system_message() -> None:

@@ -14,7 +14,7 @@ TOOLS = ["shell", "read_file", "write_file", "list_directory", "search_files", "
 
 def test_the_catalogue() -> None:
     catalogue = definitions()
-    assert [definition.type for definition in catalogue] == ["shell", "file_system", "http"]
+    assert [definition.type for definition in catalogue] == ["shell", "file_system", "http", "mcp"]
     assert [tool.name for definition in catalogue for tool in definition.tools] == TOOLS
     for definition in catalogue:
         Draft202012Validator.check_schema(definition.configuration_schema)
@@ -74,4 +74,4 @@ def test_a_wrong_configuration_names_its_key(skill: str, configuration: dict[str
 def test_an_unknown_type_names_those_there_are() -> None:
     with pytest.raises(Invalid) as refused:
         tools_for("browser", {})
-    assert refused.value.fix == "Use one of: shell, file_system, http"
+    assert refused.value.fix == "Use one of: shell, file_system, http, mcp"

@@ -1,6 +1,8 @@
 """Commands against a control plane on loopback: what they ask, what they print, how they end."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -252,6 +254,42 @@ def test_a_queue_says_what_is_wrong_with_its_workers(
     assert "1 lost, 1 crash-looping" in shown
     assert "ago: 3 heartbeats missed" in shown
     assert "pod: exit status 1" in shown
+
+
+PLAIN = str(Path(__file__).parents[2] / "mcp_servers/plain.py")
+
+
+def test_skill_tools_shows_what_a_skill_offers(
+    api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a skill that is kept, and of a server that is yet to become one, which is started for it."""
+    api.answers["GET /api/v1/skills/git-only"] = (200, SKILL)
+    assert kubiya("skill", "tools", "git-only") == 0
+    assert "shell  once   never" in capsys.readouterr().out
+    config = {"command": sys.executable, "args": [PLAIN], "tool_classes": {"echo": "pure"}}
+    assert kubiya("skill", "tools", "--type", "mcp", "--config", json.dumps(config), "-o", "json") == 0
+    (spec,) = json.loads(capsys.readouterr().out)
+    assert (spec["name"], spec["tool_class"]) == ("new__echo", "pure")
+
+
+def test_skill_tools_says_what_is_wrong_with_a_server_and_no_secret(
+    api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.dumps({"command": sys.executable, "args": [PLAIN, "fails"], "env": {"NOTES_TOKEN": "${T}"}})
+    assert kubiya("skill", "tools", "--type", "mcp", "--config", config, "--env", "T=abcdefgh") == 1
+    assert "no database for [redacted]" in capsys.readouterr().err
+    assert kubiya("skill", "tools", "--type", "mcp") == 2
+    assert kubiya("skill", "tools", "--type", "mcp", "--config", '{"url": "x"}') == 4
+
+
+@pytest.mark.parametrize("file", [{"mcpServers": {"it": {"command": "x"}}}, {"it": {"command": "x"}}])
+def test_an_agent_takes_the_servers_of_other_programs_files(
+    file: dict[str, object], api: FakeApi, kubiya: Kubiya, tmp_path: Path
+) -> None:
+    api.answers["POST /api/v1/agents"] = (201, AGENT)
+    (tmp_path / "mcp.json").write_text(json.dumps(file))
+    assert kubiya("agent", "create", "--name", "ops", "--mcp-servers", f"@{tmp_path / 'mcp.json'}") == 0
+    assert api.asked[-1].body["execution_environment"] == {"mcp_servers": {"it": {"command": "x"}}}
 
 
 def test_a_team_is_made_shown_and_changed(api: FakeApi, kubiya: Kubiya, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kubiya_workers.contracts.agents import Agent, AgentPatch, NewAgent
+from kubiya_workers.contracts.agents import Agent, AgentPatch, ExecutionEnvironment, NewAgent
 
 from .. import talk
 from ..ages import age
@@ -12,7 +12,7 @@ from ..connect import ask
 from ..output import Format, details, output_option, show, show_list
 from . import words
 from .paging import paged
-from .words import confirm, json_object, made
+from .words import confirm, json_object, made, mcp_servers
 
 _HEADS = ("ID", "NAME", "MODEL", "SKILLS", "AGE", "DESCRIPTION")
 
@@ -52,6 +52,7 @@ def get(agent: str, output: Format) -> None:
 @click.option("--system-prompt-file", type=click.Path(path_type=Path), help="A file that holds the system prompt.")
 @click.option("--model", help="The model it uses; without one, the control plane's default.")
 @click.option("--skill", "skills", multiple=True, help="A skill, by name or id; may be repeated.")
+@click.option("--mcp-servers", "servers", metavar="JSON|@FILE", help="MCP servers whose tools it gets, by name.")
 @click.option("--config", help="A JSON object of further configuration, or @FILE.")
 @output_option
 def create(
@@ -62,6 +63,7 @@ def create(
     system_prompt_file: Path | None,
     model: str | None,
     skills: tuple[str, ...],
+    servers: str | None,
     config: str | None,
 ) -> None:
     """Create an agent.
@@ -77,6 +79,7 @@ def create(
         model_id=model,
         skill_ids=skills,
         configuration=json_object(config, "--config"),
+        execution_environment=ExecutionEnvironment(mcp_servers=mcp_servers(servers)) if servers else None,
     )
     show(ask(lambda cp: cp.agents.create(new)), output, _text)
 
@@ -133,6 +136,7 @@ def _row(agent: Agent) -> tuple[object, ...]:
 
 
 def _text(agent: Agent) -> str:
+    around = agent.execution_environment
     return details(
         (
             ("ID", agent.id),
@@ -142,6 +146,7 @@ def _text(agent: Agent) -> str:
             ("Model", agent.model_id or "(the control plane's default)"),
             ("Skills", agent.skill_ids),
             ("Environments", agent.environment_ids),
+            ("MCP servers", sorted(around.mcp_servers) if around else None),
             ("Configuration", agent.configuration),
             ("System prompt", agent.system_prompt),
             ("Created", agent.created_at.isoformat()),

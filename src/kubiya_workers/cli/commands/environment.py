@@ -73,6 +73,7 @@ def _text(environment: Environment) -> str:
             ("Description", environment.description),
             ("Status", environment.status),
             ("Variables", sorted(tools.env_vars) if tools else None),
+            ("MCP servers", sorted(tools.mcp_servers) if tools else None),
             ("Settings", environment.settings),
             ("Created", environment.created_at.isoformat()),
         )

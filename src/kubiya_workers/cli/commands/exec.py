@@ -13,7 +13,6 @@ from kubiya_workers.contracts.agents import DEFAULT_AGENT, ExecutionEnvironment
 from kubiya_workers.contracts.executions import NewExecution
 from kubiya_workers.contracts.ids import NAME_RULE, ExecutionId, is_safe_name
 from kubiya_workers.settings.client import ClientSettings
-from kubiya_workers.settings.source import Source
 
 from .. import talk
 from ..ask_first import agreed
@@ -32,7 +31,7 @@ from ..render.screen import screen
 from ..render.text import TextRenderer
 from ..run_request import RunRequest, Unclear, WantedPlan, Who, who_and_prompt
 from ..running import run
-from .words import given_prompt, pairs, priority
+from .words import given_prompt, given_variables, mcp_servers, priority
 
 if TYPE_CHECKING:
     from ..plan_files import PlanFile
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--secret", "secrets", multiple=True, metavar="NAME", help="A variable of this shell for its tools, kept secret."
 )
+@click.option("--mcp-servers", "servers", metavar="JSON|@FILE", help="MCP servers whose tools it gets, too, by name.")
 @click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="Cancel it after so long.")
 @click.option(
     "--priority",
@@ -173,6 +173,7 @@ def _request(
     skip_model_validation: bool,
     variables: tuple[str, ...],
     secrets: tuple[str, ...],
+    servers: str | None,
     timeout: float | None,
     priority: int,
     plan: bool,
@@ -197,7 +198,7 @@ def _request(
             prompt=prompt,
             worker_queue_id=_queue(queue, queue_name, local=local),
             parent_execution_id=None if parent_execution is None else ExecutionId(parent_execution),
-            execution_environment=_environment(directory, variables, secrets),
+            execution_environment=_environment(directory, variables, secrets, servers),
             model=model or known.model or gateway.model or known.context_model,
             skip_model_validation=skip_model_validation or known.skip_model_validation,
             limits={"max_wall_s": timeout} if timeout else {},
@@ -288,15 +289,15 @@ def _queue(queue: str | None, name: str | None, *, local: bool) -> str | None:
     return chosen
 
 
-def _environment(directory: Path | None, variables: tuple[str, ...], secrets: tuple[str, ...]) -> ExecutionEnvironment:
-    given, shell = pairs(variables, "--env"), Source.of_process().environ
-    for name in secrets:
-        if name not in shell:
-            raise click.UsageError(f"--secret {name}: this shell has no such variable.")
-        given[name] = shell[name]
-    return ExecutionEnvironment(
-        working_dir=None if directory is None else str(directory), env_vars=given, secrets=secrets
+def _environment(
+    directory: Path | None, words: tuple[str, ...], secrets: tuple[str, ...], servers: str | None
+) -> ExecutionEnvironment:
+    environment = ExecutionEnvironment(
+        working_dir=None if directory is None else str(directory),
+        env_vars=given_variables(words, secrets),
+        secrets=secrets,
     )
+    return environment if servers is None else environment.model_copy(update={"mcp_servers": mcp_servers(servers)})
 
 
 def _ask_first(file: "PlanFile | None", *, yes: bool, non_interactive: bool) -> bool:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from kubiya_workers.contracts.ids import NAME_RULE, is_safe_name
 from kubiya_workers.contracts.priorities import FIRST, LAST, NORMAL, PRIORITIES, Priority
 from kubiya_workers.settings.quantities import duration
+from kubiya_workers.settings.source import Source
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,6 +63,27 @@ def from_file(path: Path, read: Callable[[str], Any]) -> Any:
         raise click.UsageError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise click.UsageError(f"{path}: {error}") from None
+
+
+def given_variables(words: Iterable[str], secrets: Iterable[str]) -> dict[str, str]:
+    """What `--env NAME=VALUE` and `--secret NAME` give; the value of a secret is this shell's.
+
+    Raises:
+        click.UsageError: a word is not a pair, or the shell has no such variable.
+    """
+    given, shell = pairs(words, "--env"), Source.of_process().environ
+    for name in secrets:
+        if name not in shell:
+            raise click.UsageError(f"--secret {name}: this shell has no such variable.")
+        given[name] = shell[name]
+    return given
+
+
+def mcp_servers(word: str | None) -> dict[str, Any]:
+    """What `--mcp-servers` gives: servers by name, also as other programs' files have them, below `mcpServers`."""
+    given = json_object(word, "--mcp-servers")
+    wrapped = given.get("mcpServers")
+    return wrapped if len(given) == 1 and isinstance(wrapped, dict) else given  # pyright: ignore[reportUnknownVariableType]
 
 
 def system_prompt(text: str | None, file: Path | None) -> str | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kubiya_workers.agent import mcp
 from kubiya_workers.contracts.agents import DEFAULT_AGENT, Agent, AgentPatch, NewAgent
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.ids import AgentId, EnvironmentId, SkillId, new_id
@@ -27,7 +28,8 @@ async def get(database: Database, ref: str) -> Agent:
 
 
 async def create(database: Database, new: NewAgent) -> Agent:
-    """Raises `Invalid` for an unknown skill or environment, `Conflict` when the name is taken."""
+    """Raises `Invalid` for an unknown skill or environment or a wrong MCP server, `Conflict` when the name is taken."""
+    mcp.check_environment(new.execution_environment)
     now = datetime.now(UTC)
     fields = new.model_dump()
     async with database.writing() as connection:
@@ -41,6 +43,7 @@ async def create(database: Database, new: NewAgent) -> Agent:
 async def change(database: Database, ref: str, patch: AgentPatch) -> Agent:
     """Raises `NotFound`, `Invalid`, or `Conflict` for a name that is taken or the default agent's own."""
     changes = patch.changes()
+    mcp.check_environment(patch.execution_environment)
     async with database.writing() as connection:
         old = await _find(connection, ref)
         if patch.skill_ids is not None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kubiya_workers.agent import mcp
 from kubiya_workers.contracts.environments import (
     DEFAULT_ENVIRONMENT,
     Environment,
@@ -33,8 +34,9 @@ async def get(database: Database, ref: str) -> Environment:
 
 
 async def create(database: Database, new: NewEnvironment) -> Environment:
-    """Raises `Invalid` for a bad name, `Conflict` for a taken one."""
+    """Raises `Invalid` for a bad name or MCP server, `Conflict` for a taken name."""
     check_name("an environment", new.name)
+    mcp.check_environment(new.execution_environment)
     now = datetime.now(UTC)
     made = Environment(id=EnvironmentId(new_id()), created_at=now, updated_at=now, **new.model_dump())
     async with database.writing() as connection:
@@ -44,6 +46,7 @@ async def create(database: Database, new: NewEnvironment) -> Environment:
 
 async def change(database: Database, ref: str, patch: EnvironmentPatch) -> Environment:
     """Raises `NotFound`, `Invalid`."""
+    mcp.check_environment(patch.execution_environment)
     async with database.writing() as connection:
         new = patched(await find(connection, ref), patch.changes())
         await store.update(connection, new)

@@ -1,6 +1,6 @@
 """From an `execute` request to all that a run needs: the agent as it is now, its tools, its queue, its workspace."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -9,12 +9,14 @@ from typing import Literal
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kubiya_workers.agent import mcp
 from kubiya_workers.agent.skills import tools_for
 from kubiya_workers.contracts.agents import Agent, AgentSpec, ExecutionEnvironment, Limits
 from kubiya_workers.contracts.environments import DEFAULT_ENVIRONMENT, Environment
 from kubiya_workers.contracts.errors import Conflict, Invalid, NotFound
 from kubiya_workers.contracts.executions import Execution, NewExecution, Status
 from kubiya_workers.contracts.ids import ExecutionId, JobId, KeyId
+from kubiya_workers.contracts.mcp import MCP, McpServer
 from kubiya_workers.contracts.queues import Queue
 from kubiya_workers.contracts.teams import Member, Team
 from kubiya_workers.contracts.tools import ToolSpec, Workspace
@@ -96,9 +98,21 @@ class Place:
     environment: Environment | None
     demand: Demand | None
 
-    def workspace(self, *layers: ExecutionEnvironment | None) -> Workspace:
-        """Of what runs here: later layers win, and all of them over the environment's own."""
-        return _workspace(self.environment.execution_environment if self.environment else None, *layers)
+    def around(self, servers: tuple[McpServer, ...], *layers: ExecutionEnvironment | None) -> "Around":
+        """Of what runs here: later layers win, all of them over the environment's own, and their MCP servers over
+        those of skills, `servers`. Raises Invalid for a server that cannot be."""
+        own = self.environment.execution_environment if self.environment else None
+        present = [layer for layer in (own, *layers) if layer is not None]
+        merged = mcp.merged(servers, *(mcp.of_environment(layer.mcp_servers) for layer in present))
+        return Around(_workspace(present, merged), merged)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What surrounds the tools of a run: their directory and variables, and the MCP servers that it has."""
+
+    workspace: Workspace
+    servers: tuple[McpServer, ...]
 
 
 async def plan(database: Database, agent_ref: str, new: NewExecution, models: Models, *, on_demand: bool) -> Plan:
@@ -107,22 +121,31 @@ async def plan(database: Database, agent_ref: str, new: NewExecution, models: Mo
     Raises:
         NotFound: no such agent, queue or environment.
         Conflict: no queue was named, none has a live worker, and none is started.
-        Invalid: limits or a skill's configuration are wrong, or there is no such model.
+        Invalid: limits, a skill's configuration or an MCP server are wrong, or there is no such model.
     """
     async with database.reading() as connection:
         entity = await agents.find(connection, agent_ref)
         if entity is None:
             raise NotFound(f"no agent {agent_ref!r}", fix="List them with: kubiya agent list")
         place = await placed(connection, new, on_demand=on_demand)
-        tools = await tools_of(connection, entity)
-    spec = spec_of(entity, models, tools, model=new.model, system_prompt=new.system_prompt, limits=new.limits)
+        kit = await kit_of(connection, entity)
+    around = place.around(kit.servers, entity.execution_environment, new.execution_environment)
+    spec = spec_of(
+        entity,
+        models,
+        kit.tools,
+        around.servers,
+        model=new.model,
+        system_prompt=new.system_prompt,
+        limits=new.limits,
+    )
     if not new.skip_model_validation:
         await check_models(database, models, place.queue, spec)
     return Plan(
         entity=entity,
         agent=spec,
         queue=place.queue,
-        workspace=place.workspace(entity.execution_environment, new.execution_environment),
+        workspace=around.workspace,
         interactive=is_interactive(new),
         demand=place.demand,
     )
@@ -199,21 +222,33 @@ async def _of(connection: AsyncConnection, environment: Environment) -> Queue:
     return found[0]
 
 
-async def tools_of(connection: AsyncConnection, agent: Agent) -> tuple[ToolSpec, ...]:
+@dataclass(frozen=True)
+class Kit:
+    """What an agent's skills give it: tools, and the servers whose tools its worker will learn of."""
+
+    tools: tuple[ToolSpec, ...]
+    servers: tuple[McpServer, ...]
+
+
+async def kit_of(connection: AsyncConnection, agent: Agent) -> Kit:
     tools: dict[str, ToolSpec] = {}
+    servers: list[McpServer] = []
     found = await skills.find_all(connection, agent.skill_ids)
     for skill_id, skill in zip(agent.skill_ids, found, strict=True):
         if skill is None:
             raise Conflict(f"agent {agent.name!r} has a skill {skill_id!r} that does not exist any more")
-        if skill.enabled:
+        if skill.enabled and skill.type == MCP:
+            servers.append(mcp.of_skill(skill.name, skill.configuration))
+        elif skill.enabled:
             tools |= {tool.name: tool for tool in tools_for(skill.type, skill.configuration)}
-    return tuple(tools.values())
+    return Kit(tuple(tools.values()), tuple(servers))
 
 
 def spec_of(
     entity: Agent | Team,
     models: Models,
     tools: tuple[ToolSpec, ...],
+    servers: tuple[McpServer, ...],
     *,
     model: str | None,
     system_prompt: str | None = None,
@@ -231,6 +266,7 @@ def spec_of(
         model_is_default=asked is None,
         price=models.price_of(chosen),
         tools=tools,
+        mcp_servers=servers,
         limits=_limits({**entity.configuration.get("limits", {}), **limits}),
         temperature=entity.llm_config.get("temperature"),
         max_output_tokens=entity.llm_config.get("max_tokens"),
@@ -248,11 +284,13 @@ def _limits(wanted: JsonObject) -> Limits:
         raise Invalid(f"limit {first['loc'][0]}: {first['msg']}") from None
 
 
-def _workspace(*layers: ExecutionEnvironment | None) -> Workspace:
-    present = [layer for layer in layers if layer is not None]
-    directories = [layer.working_dir for layer in present if layer.working_dir]
+def _workspace(layers: Sequence[ExecutionEnvironment], servers: Sequence[McpServer]) -> Workspace:
+    """What an MCP server is given as a key or a token is a secret, whoever forgot to say so."""
+    directories = [layer.working_dir for layer in layers if layer.working_dir]
+    named = [name for layer in layers for name in layer.secrets]
+    used = sorted({name for server in servers for name in mcp.secret_variables(server)})
     return Workspace(
         working_dir=directories[-1] if directories else None,
-        env_vars={name: value for layer in present for name, value in layer.env_vars.items()},
-        secrets=tuple(name for layer in present for name in layer.secrets),
+        env_vars={name: value for layer in layers for name, value in layer.env_vars.items()},
+        secrets=tuple(dict.fromkeys((*named, *used))),
     )

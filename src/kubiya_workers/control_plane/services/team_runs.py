@@ -8,12 +8,11 @@ from kubiya_workers.contracts.errors import Conflict, NotFound
 from kubiya_workers.contracts.executions import NewExecution
 from kubiya_workers.contracts.ids import AgentId
 from kubiya_workers.contracts.teams import Member, Team
-from kubiya_workers.contracts.tools import ToolSpec
 
 from ..store import agents, teams
 from ..store.database import Database
 from .models import Models
-from .runs import Place, Plan, check_models, is_interactive, placed, spec_of, tools_of
+from .runs import Kit, Place, Plan, check_models, is_interactive, kit_of, placed, spec_of
 
 
 async def plan(database: Database, team_ref: str, new: NewExecution, models: Models, *, on_demand: bool) -> Plan:
@@ -32,11 +31,13 @@ async def plan(database: Database, team_ref: str, new: NewExecution, models: Mod
         place = await placed(connection, new, on_demand=on_demand)
     if not found:
         raise Conflict(f"team {team.name!r} has no members", fix=f"kubiya team update {team.name} --member AGENT")
-    members = tuple(_member(agent, tools, team, new, place, models) for agent, tools in found)
+    members = tuple(_member(agent, kit, team, new, place, models) for agent, kit in found)
+    around = place.around((), team.execution_environment, new.execution_environment)
     coordinator = spec_of(
         team,
         models,
         (delegate_tool(members),),
+        around.servers,
         model=new.model,
         system_prompt=new.system_prompt or team.system_prompt or INSTRUCTIONS,
         limits=new.limits,
@@ -47,29 +48,28 @@ async def plan(database: Database, team_ref: str, new: NewExecution, models: Mod
         entity=team,
         agent=coordinator,
         queue=place.queue,
-        workspace=place.workspace(team.execution_environment, new.execution_environment),
+        workspace=around.workspace,
         interactive=is_interactive(new),
         demand=place.demand,
         members=members,
     )
 
 
-async def _agent(connection: AsyncConnection, team: Team, agent_id: AgentId) -> tuple[Agent, tuple[ToolSpec, ...]]:
+async def _agent(connection: AsyncConnection, team: Team, agent_id: AgentId) -> tuple[Agent, Kit]:
     agent = await agents.find(connection, agent_id)
     if agent is None:
         raise Conflict(
             f"team {team.name!r} has a member {agent_id!r} that does not exist any more",
             fix=f"Say who its members are: kubiya team update {team.name} --member AGENT",
         )
-    return agent, await tools_of(connection, agent)
+    return agent, await kit_of(connection, agent)
 
 
-def _member(
-    agent: Agent, tools: tuple[ToolSpec, ...], team: Team, new: NewExecution, place: Place, models: Models
-) -> Member:
+def _member(agent: Agent, kit: Kit, team: Team, new: NewExecution, place: Place, models: Models) -> Member:
+    around = place.around(kit.servers, agent.execution_environment, new.execution_environment)
     return Member(
         agent_id=agent.id,
-        agent=spec_of(agent, models, tools, model=new.model, limits={}, fallback=team.model_id),
+        agent=spec_of(agent, models, kit.tools, around.servers, model=new.model, limits={}, fallback=team.model_id),
         description=agent.description,
-        workspace=place.workspace(agent.execution_environment, new.execution_environment),
+        workspace=around.workspace,
     )

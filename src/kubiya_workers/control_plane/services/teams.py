@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kubiya_workers.agent import mcp
 from kubiya_workers.contracts.errors import Invalid, NotFound
 from kubiya_workers.contracts.ids import AgentId, TeamId, new_id
 from kubiya_workers.contracts.teams import NewTeam, Team, TeamPatch
@@ -29,7 +30,8 @@ async def get(database: Database, ref: str) -> Team:
 
 
 async def create(database: Database, new: NewTeam) -> Team:
-    """Raises `Invalid` for an unknown agent or environment, `Conflict` when the name is taken."""
+    """Raises `Invalid` for an unknown agent or environment or a wrong MCP server, `Conflict` when the name is taken."""
+    mcp.check_environment(new.execution_environment)
     now = datetime.now(UTC)
     fields = new.model_dump()
     async with database.writing() as connection:
@@ -43,6 +45,7 @@ async def create(database: Database, new: NewTeam) -> Team:
 async def change(database: Database, ref: str, patch: TeamPatch) -> Team:
     """Raises `NotFound`, `Invalid`, or `Conflict` for a name that is taken."""
     changes = patch.changes()
+    mcp.check_environment(patch.execution_environment)
     async with database.writing() as connection:
         old = await _find(connection, ref)
         if patch.members is not None:

@@ -10,6 +10,7 @@ from kubiya_workers.settings import variables as v
 PASSED = (
     *(v.LOG_LEVEL, v.LOG_FORMAT, v.KUBIYA_DEBUG, v.HEARTBEAT_INTERVAL, v.MEMORY_LIMIT, v.CPU_LIMIT),
     *(v.MAX_CONCURRENT_ACTIVITIES, v.MAX_CONCURRENT_WORKFLOWS, v.ACTIVITY_TIMEOUT),
+    *(v.MCP_MAX_SERVERS, v.MCP_IDLE_TIMEOUT),
     *(v.HTTP_PROXY, v.HTTPS_PROXY, v.ALL_PROXY, v.NO_PROXY),
 )
 """What of the control plane's settings its workers on demand have, too: nothing that is its own, and no key."""

@@ -122,19 +122,7 @@ def _redacted(result: ToolResult, redactor: Redactor) -> ToolResult:
     return result.model_copy(
         update={
             "content": redactor.text(result.content),
-            "output": _redacted_body(result.output, redactor),
+            "output": redactor.body(result.output),
             "error": redactor.text(result.error) if result.error else None,
         }
     )
-
-
-def _redacted_body(body: Any, redactor: Redactor) -> Any:
-    """`body` with every text in it redacted, in keys too."""
-    if isinstance(body, str):
-        return redactor.text(body)
-    if isinstance(body, dict):
-        pairs = cast("dict[str, Any]", body).items()
-        return {redactor.text(key): _redacted_body(value, redactor) for key, value in pairs}
-    if isinstance(body, list | tuple):
-        return [_redacted_body(value, redactor) for value in cast("list[Any]", body)]
-    return body

@@ -31,6 +31,7 @@ _EXECUTIONS_KNOWN = 4_096
 class StepKind(StrEnum):
     MODEL = "model"
     TOOL = "tool"
+    LIST_TOOLS = "list_tools"
     SETTLE = "settle"
     DELEGATE = "delegate"
     ANNOUNCE = "announce"

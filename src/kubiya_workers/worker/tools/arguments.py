@@ -6,6 +6,7 @@ from typing import Any, NoReturn, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from referencing.exceptions import Unresolvable
 
 from kubiya_workers.contracts.wire import JsonObject
 
@@ -25,7 +26,10 @@ def parse(text: str, schema: JsonObject) -> JsonObject:
         value: Any = json.loads(text if text.strip() else "{}", parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ToolFault(_advice(f"The arguments are not valid JSON: {error}", schema)) from None
-    problem = min(Draft202012Validator(schema).iter_errors(value), key=_depth, default=None)
+    try:
+        problem = min(Draft202012Validator(schema).iter_errors(value), key=_depth, default=None)
+    except (RecursionError, Unresolvable) as error:
+        raise ToolFault(f"The arguments cannot be checked by the tool's schema: {error}. Nothing was run.") from None
     if problem is not None:
         raise ToolFault(_advice(f"The arguments do not fit: at {problem.json_path}: {problem.message}", schema))
     if not isinstance(value, dict):

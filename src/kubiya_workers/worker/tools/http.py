@@ -132,16 +132,24 @@ def _reference(location: str) -> httpx.URL:
 
 
 async def _addresses(url: httpx.URL, reach: Reach) -> list[str]:
-    """Every address of the host; one that may not be reached forbids them all."""
     reach.check_host(url.host)
-    port = url.port or (443 if url.scheme == "https" else 80)
+    return await addresses_of(url.host, url.port, url.scheme, reach)
+
+
+async def addresses_of(host: str, port: int | None, scheme: str, reach: Reach) -> list[str]:
+    """Every address of the host; one that may not be reached forbids them all.
+
+    Raises:
+        ToolFault: there is no such host, or one of its addresses may not be reached.
+    """
+    port = port or (443 if scheme == "https" else 80)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ToolFault(f"The host {url.host} is not known: {error}. Check the address.") from None
+        raise ToolFault(f"The host {host} is not known: {error}. Check the address.") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
-        reach.check_address(url.host, address)
+        reach.check_address(host, address)
     return addresses
 
 

@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from kubiya_workers.contracts.mcp import MCP
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolSpec, ToolStatus, Workspace
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.settings.source import Source
 
 from . import arguments, environment, file_system, http, shell
 from .call import Call, Implementation, Outcome, ToolFault
+from .mcp import Servers
 from .output import readable
 
 _IMPLEMENTATIONS: Mapping[tuple[str, str], Implementation] = {
@@ -26,11 +27,15 @@ _BACKSTOP_S = 5.0
 
 
 class Toolbox:
-    """The tools of this worker. `base` is the environment from which a few harmless names are passed on."""
+    """The tools of this worker. `base` is the environment from which a few harmless names are passed on; `servers` are
+    those whose tools it calls."""
 
-    def __init__(self, guard: Guard | None = None, *, base: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, guard: Guard | None = None, *, base: Mapping[str, str] | None = None, servers: Servers | None = None
+    ) -> None:
         self._guard = guard
         self._base = Source.of_process().environ if base is None else base
+        self._servers = servers or Servers(guard, base=self._base)
 
     async def run(self, request: ToolRequest, workspace: Workspace, *, on_output: Callable[[str], None]) -> ToolResult:
         """Run one call; `on_output` gets what the tool prints, as it comes.
@@ -60,11 +65,11 @@ class Toolbox:
         spec = request.spec
         if spec is None:
             raise ToolFault(f"There is no tool named {request.tool!r}. Use only the tools that you were given.")
-        run = _implementation(spec)
+        run = self._implementation(request, workspace, spec)
         call = Call(
             spec=spec,
             arguments=arguments.parse(request.arguments, spec.parameters),
-            directory=_directory(workspace),
+            directory=environment.directory_of(workspace),
             environment=environment.of(self._base, workspace, request),
             idempotency_key=request.idempotency_key,
             on_output=on_output,
@@ -72,8 +77,13 @@ class Toolbox:
         )
         return await _limited(run, call)
 
+    def _implementation(self, request: ToolRequest, workspace: Workspace, spec: ToolSpec) -> Implementation:
+        if spec.skill != MCP:
+            return _built_in(spec)
+        return lambda call: self._servers.call(call, request, workspace)
 
-def _implementation(spec: ToolSpec) -> Implementation:
+
+def _built_in(spec: ToolSpec) -> Implementation:
     found = _IMPLEMENTATIONS.get((spec.skill, spec.name))
     if found is None:
         raise ToolFault(f"This worker cannot run {spec.name!r} of skill {spec.skill!r}: it needs a newer version.")
@@ -95,13 +105,3 @@ async def _limited(run: Implementation, call: Call) -> Outcome:
             ToolStatus.FAILED,
             f"timed out after {seconds}",
         )
-
-
-def _directory(workspace: Workspace) -> Path:
-    directory = Path(workspace.working_dir).expanduser() if workspace.working_dir else Path.cwd()
-    if not directory.is_dir():
-        raise ToolFault(
-            f"The working directory {directory} does not exist on this worker, so no tool can run. "
-            "Tell the user; it is set by the execution's environment."
-        )
-    return directory.resolve()
