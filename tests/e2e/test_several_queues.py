@@ -1,5 +1,6 @@
 """Workers of several queues on one machine, started at once where nothing runs yet."""
 
+import json
 import signal
 
 from .machine import Machine, until
@@ -22,6 +23,13 @@ def test_workers_of_several_queues_start_at_once_with_nothing_running(machine: M
             assert done.returncode == 0, done.stderr
             assert f"from-{queue}" in done.stdout + done.stderr
             assert (machine.home / ".kubiya" / "workers" / queue).is_dir()
+
+        # One run on each of them.
+        each = machine.run("exec", "--queue", ",".join(QUEUES), "--yes", "-o", "json", "Run `basename $PWD; echo done`")
+        assert each.returncode == 0, each.stderr
+        runs = json.loads(each.stdout)
+        assert len({run["execution_id"] for run in runs}) == len({run["worker_id"] for run in runs}) == len(QUEUES)
+        assert all("done" in run["response"] for run in runs)
 
         # Whichever of them began the control plane: it stays for the others.
         first.process.send_signal(signal.SIGTERM)

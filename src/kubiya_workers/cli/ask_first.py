@@ -59,6 +59,8 @@ async def _tools(cp: ControlPlaneClient, agent: Agent) -> list[str]:
 def _place(request: RunRequest) -> str:
     if request.local:
         return "this machine, by a worker for this run alone"
+    if request.queues:
+        return f"workers on each of the queues {', '.join(request.queues)}"
     queue = request.new.worker_queue_id
     return f"a worker on queue {queue}" if queue else "a live worker that the control plane chooses"
 

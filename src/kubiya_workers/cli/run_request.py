@@ -51,6 +51,8 @@ class RunRequest:
     """A worker that is started for it calls a gateway of its own, and not the control plane's."""
     local_queue: str = field(default_factory=lambda: f"local-{token_hex(4)}")
     """The name of the queue that is made for a local run."""
+    queues: tuple[str, ...] = ()
+    """Two or more, by id or name, where it is to run on each; `new` names none of them."""
     proxy_config: Path | None = None
     """The configuration, checked, of a LiteLLM beside the worker of a local run."""
     find: str | None = None

@@ -1,5 +1,6 @@
 """stderr: a live screen for people at a terminal, plain lines for everybody else."""
 
+import re
 import sys
 from typing import Protocol
 
@@ -67,10 +68,11 @@ class LiveScreen:
     def line(self, text: str, tone: Tone = "plain") -> None:
         from rich.text import Text
 
-        mark, _, rest = text.partition(" ")
-        styled = Text(text, self._STYLES[tone])
+        styled = Text(text)
         if tone in ("good", "bad", "warn"):  # the colour is the mark's: whole coloured lines are hard to read
-            styled = Text.assemble((mark, self._STYLES[tone]), " ", rest)
+            styled.stylize(self._STYLES[tone], *_mark_in(text))
+        else:
+            styled.stylize(self._STYLES[tone])
         self.clear()
         self._console.print(styled)
 
@@ -90,6 +92,13 @@ class LiveScreen:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+
+def _mark_in(text: str) -> tuple[int, int]:
+    """Where the mark of a line is: before it may stand a name."""
+    found = re.search(r"(?<!\S)[^\w\s](?!\S)", text) or re.match(r"\S*", text)
+    assert found is not None  # the second one always fits
+    return found.span()
 
 
 class _Status:
