@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -88,11 +89,25 @@ def test_agent_create_sends_what_was_given(api: FakeApi, kubiya: Kubiya) -> None
     }
 
 
-def test_agent_edit_sends_only_the_change(api: FakeApi, kubiya: Kubiya) -> None:
+OLD = {"old": {"command": "old"}}
+
+
+def test_agent_update_sends_only_the_change(api: FakeApi, kubiya: Kubiya) -> None:
     api.answers["PATCH /api/v1/agents/ops"] = (200, AGENT)
-    assert kubiya("agent", "edit", "ops", "--model", "m2") == 0
+    assert kubiya("agent", "update", "ops", "--model", "m2") == 0
     assert api.asked[-1].body == {"model_id": "m2"}
-    assert kubiya("agent", "edit", "ops") == 2
+    assert kubiya("agent", "update", "ops") == 2
+
+
+@pytest.mark.parametrize("servers", [{}, {"docs": {"url": "https://mcp.example.com"}}])
+def test_other_mcp_servers_leave_the_rest_of_an_agents_environment(
+    servers: dict[str, Any], api: FakeApi, kubiya: Kubiya
+) -> None:
+    around = {"working_dir": "/srv", "env_vars": {"A": "1"}, "secrets": ["A"]}
+    api.answers["GET /api/v1/agents/ops"] = (200, {**AGENT, "execution_environment": {**around, "mcp_servers": OLD}})
+    api.answers["PATCH /api/v1/agents/ops"] = (200, AGENT)
+    assert kubiya("agent", "update", "ops", "--mcp-servers", json.dumps(servers)) == 0
+    assert api.asked[-1].body == {"execution_environment": {**around, "mcp_servers": servers}}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """`kubiya agent`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from kubiya_workers.client.http import ControlPlaneClient
 from kubiya_workers.contracts.agents import Agent, AgentPatch, ExecutionEnvironment, NewAgent
 
 from .. import talk
@@ -92,9 +94,12 @@ def create(
 @click.option("--system-prompt-file", type=click.Path(path_type=Path), help="A file that holds the new system prompt.")
 @click.option("--model", help="Another model.")
 @click.option("--skill", "skills", multiple=True, help="The skills it has from now on; may be repeated.")
+@click.option(
+    "--mcp-servers", "servers", metavar="JSON|@FILE", help="The MCP servers it has from now on, by name; {} is none."
+)
 @click.option("--config", help="A JSON object that replaces the configuration, or @FILE.")
 @output_option
-def edit(
+def update(
     output: Format,
     agent: str,
     name: str | None,
@@ -103,6 +108,7 @@ def edit(
     system_prompt_file: Path | None,
     model: str | None,
     skills: tuple[str, ...],
+    servers: str | None,
     config: str | None,
 ) -> None:
     """Change an agent; what is not named stays as it is. Runs that have begun are not touched."""
@@ -115,9 +121,19 @@ def edit(
         skill_ids=skills or None,
         configuration=None if config is None else json_object(config, "--config"),
     )
-    if not patch.changes():
+    if not patch.changes() and servers is None:
         raise click.UsageError("Say what to change.")
-    show(ask(lambda cp: cp.agents.edit(agent, patch)), output, _text)
+    wanted = None if servers is None else mcp_servers(servers)
+    show(ask(lambda cp: _update(cp, agent, patch, wanted)), output, _text)
+
+
+async def _update(cp: ControlPlaneClient, agent: str, patch: AgentPatch, servers: dict[str, Any] | None) -> Agent:
+    """With other MCP servers, where they are given; the rest of what its tools run in stays."""
+    if servers is not None:
+        around = (await cp.agents.get(agent)).execution_environment or ExecutionEnvironment()
+        changed = around.model_copy(update={"mcp_servers": servers})
+        patch = patch.model_copy(update={"execution_environment": changed})
+    return await cp.agents.edit(agent, patch)
 
 
 @group.command()

@@ -1,5 +1,6 @@
 """What is counted as it happens. On the path of every request and every event: a few microseconds at most."""
 
+from itertools import product
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -68,6 +69,9 @@ class Metrics:
         for status in Status:
             if status.is_terminal:
                 self._ended.labels(status)
+        for trigger, outcome in product(TriggerType, Outcome):
+            if outcome is not Outcome.PENDING:
+                self._fired.labels(trigger, outcome)
 
     def _count(self, name: str, help_: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", help_, labels, registry=self.registry)
