@@ -51,6 +51,7 @@ def _asked(request: RunRequest, wanted: WantedPlan) -> NewPlan:
         team=wanted.who.ref if wanted.who and wanted.who.kind == "team" else None,
         worker_queue_id=new.worker_queue_id,
         environment_id=request.environment,
+        execution_model=new.model,
     )
 
 

@@ -13,7 +13,8 @@ from .wire import JsonObject, Timestamp, Wire
 
 class NewPlan(Wire):
     """The body of `/tasks/plan`. `agent` or `team`, `worker_queue_id` and `environment_id` (by id or name) leave the
-    planner no other choice; `model` is the one that plans."""
+    planner no other choice; `model` is the one that plans. `execution_model` is the one that will run it, where that is
+    not the agent's; whether there is one is asked when it runs."""
 
     prompt: str = Field(validation_alias=AliasChoices("prompt", "description"))
     agent: str | None = None
@@ -21,6 +22,7 @@ class NewPlan(Wire):
     worker_queue_id: str | None = None
     environment_id: str | None = None
     model: str | None = None
+    execution_model: str | None = None
 
 
 class Complexity(Wire):

@@ -151,12 +151,13 @@ def test_exec_plans_first_and_runs_the_prompt_where_the_plan_says(
     api: FakeApi, kubiya: Kubiya, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plans(api)
-    assert kubiya("exec", "--plan", "--yes", "look", "at it", "--priority", "high") == 0
+    assert kubiya("exec", "--plan", "--yes", "look", "at it", "--priority", "high", "--model", "mine") == 0
+    assert [asked.body["execution_model"] for asked in api.asked if asked.path.endswith("/plan/stream")] == ["mine"]
     said = capsys.readouterr()
     assert said.out == "the answer\n" and "1. df" in said.err
     sent = submitted_by(api)
     assert (sent["prompt"], sent["worker_queue_id"], sent["environment_id"]) == ("look at it", "q-big", "e-prod")
-    assert sent["priority"] == 2
+    assert (sent["priority"], sent["model"]) == (2, "mine")
     kept = json.loads((directory / "p-1.json").read_text())
     assert kept["approved"] and kept["executed_at"] and kept["execution_id"] == "r1"
 

@@ -147,6 +147,13 @@ def test_the_plan_has_what_was_proposed_and_our_own_price() -> None:
     assert [task.title for task in plan.team_breakdown[0].tasks] == ["df"]
 
 
+def test_the_estimate_is_of_the_model_that_will_run_it() -> None:
+    facts = replace(FACTS, execution_model="dear", price_of=lambda name: PRICE if name == "dear" else None)
+    [cost] = plan_of(facts).cost_estimate.llm_costs
+    assert (cost.model_id, cost.total_cost) == ("dear", pytest.approx(3.0))
+    assert plan_of(replace(facts, execution_model=None)).cost_estimate.estimated_cost_usd is None
+
+
 def test_what_has_no_price_has_no_estimate() -> None:
     assert plan_of(replace(FACTS, price_of=lambda _: None)).cost_estimate.estimated_cost_usd is None
 

@@ -85,6 +85,7 @@ class Planner:
             now=datetime.now(UTC),
             default_model=default,
             price_of=self._models.price_of,
+            execution_model=new.execution_model,
             queue_is_named=new.worker_queue_id is not None,
             environment_is_named=new.environment_id is not None,
         )

@@ -35,6 +35,8 @@ class Facts:
     now: datetime
     default_model: str
     price_of: Callable[[str], Price | None]
+    execution_model: str | None = None
+    """The user's choice for the run."""
     queue_is_named: bool = False
     environment_is_named: bool = False
     """The user has chosen it: there is one candidate."""
@@ -146,7 +148,7 @@ def _recommendation(who: Agent | Team, place: _Place, reasoning: str) -> Recomme
 
 def _cost(who: Agent | Team, input_tokens: int, output_tokens: int, facts: Facts) -> ModelCost:
     """By our own price table: a model's sums are not believed."""
-    model = who.model_id or facts.default_model
+    model = facts.execution_model or who.model_id or facts.default_model
     price = facts.price_of(model)
     priced = Usage(input_tokens=input_tokens, output_tokens=output_tokens).priced(price)
     return ModelCost(
