@@ -184,6 +184,22 @@ def test_a_job_is_triggered_turned_off_and_its_address_shown_to_who_asks(page: P
     expect(page.locator("tbody tr")).to_have_count(1, timeout=SLOW_MS)
 
 
+def test_a_trigger_asks_for_what_the_prompt_needs(page: Page, made: Stack) -> None:
+    job = made.job("deploy", trigger_type="manual", prompt_template="Say {{word}} for {{job.name}}")
+    hook = made.job("review", trigger_type="webhook", prompt_template="Say {{payload.word}}")
+    dialog = page.get_by_role("alertdialog")
+    for path, field, wrong, value in ((job, "word", "", "hello"), (hook, "payload", "{", '{"word": "hello"}')):
+        settled(page, f"{made.origin}/jobs/{path}")
+        page.get_by_role("button", name="Trigger", exact=True).click()
+        dialog.get_by_label(field).fill(wrong)
+        if wrong:
+            dialog.get_by_role("button", name="Trigger").click()
+            expect(dialog.get_by_role("alert")).to_contain_text("not JSON")
+        dialog.get_by_label(field).fill(value)
+        dialog.get_by_role("button", name="Trigger").click()
+        expect(page.locator("tbody tr").first).to_contain_text("completed", timeout=SLOW_MS)
+
+
 def test_the_keyboard_goes_everywhere(page: Page, made: Stack) -> None:
     settled(page, f"{made.origin}/")
     for key, path in (("w", "/workers"), ("m", "/models"), ("l", "/logs"), ("o", "/")):

@@ -930,6 +930,7 @@ export interface ShownJob {
   updated_at: string;
   webhook_url: string | null;
   webhook_signed: boolean;
+  variables: readonly string[];
   next_firings: readonly string[];
   last_firing: Firing | null;
 }

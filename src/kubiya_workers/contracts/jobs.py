@@ -107,6 +107,8 @@ class ShownJob(Job):
     webhook_url: str | None = Field(default=None, repr=False)
     webhook_signed: bool = False
     """Deliveries must be signed with a secret that only the sender and the control plane know."""
+    variables: tuple[str, ...] = ()
+    """What its template asks a trigger by hand for, by name; `payload` of one with a webhook."""
     next_firings: tuple[Timestamp, ...] = ()
     last_firing: Firing | None = None
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kubiya_workers.contracts.errors import Invalid
 from kubiya_workers.contracts.jobs import TriggerType
-from kubiya_workers.control_plane.jobs.template import LONGEST, check, check_variables, names_in, rendered
+from kubiya_workers.control_plane.jobs.template import LONGEST, asked_for, check, check_variables, names_in, rendered
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -104,3 +104,8 @@ def test_a_value_that_nobody_asks_for_is_refused(name: str) -> None:
 def test_a_prompt_has_an_end() -> None:
     with pytest.raises(Invalid, match="characters"):
         rendered("{{payload}}" * 5000, {"payload": "x" * (LONGEST // 10)})
+
+
+def test_what_a_trigger_must_give_is_told_once() -> None:
+    template = r"{{word}} \{{no}} {{job.name}} {{word}} {{payload.a}} {{ payload.b }} {{scheduled_at}}"
+    assert asked_for(template) == ("word", "payload")

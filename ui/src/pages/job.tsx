@@ -68,8 +68,9 @@ export function kindOf(job: ShownJob): string {
 function Deeds({ job, path, done }: { job: ShownJob; path: string; done: () => void }) {
   const not = useMay("run");
   const [told, setTold] = useState<string | null>(null);
+  const [values, setValues] = useState<Values>({});
   const trigger = async () => {
-    const fired = await post<Fired>(`${path}/trigger`);
+    const fired = await post<Fired>(`${path}/trigger`, given(job, values));
     setTold(fired.reason ?? `It is ${fired.outcome}.`);
     done();
   };
@@ -79,7 +80,9 @@ function Deeds({ job, path, done }: { job: ShownJob; path: string; done: () => v
       <span className="quiet" role="status">
         {told}
       </span>
-      <Confirmed name="Trigger" question={`Fire ${job.name} now?`} act={trigger} not={not} />
+      <Confirmed name="Trigger" question={`Fire ${job.name} now?`} act={trigger} not={not}>
+        {job.variables.length > 0 && <Variables of={job} values={values} set={setValues} />}
+      </Confirmed>
       <Confirmed
         name={job.enabled ? "Disable" : "Enable"}
         question={
@@ -92,6 +95,37 @@ function Deeds({ job, path, done }: { job: ShownJob; path: string; done: () => v
       />
     </>
   );
+}
+
+type Values = Readonly<Record<string, string>>;
+
+/** What a trigger says; throws when the payload is no JSON object. */
+function given(job: ShownJob, values: Values): object {
+  if (job.variables.length === 0) return {};
+  if (job.trigger_type !== "webhook") {
+    return { variables: Object.fromEntries(job.variables.map((name) => [name, values[name] ?? ""])) };
+  }
+  try {
+    return { payload: JSON.parse(values.payload ?? "") as unknown };
+  } catch (error) {
+    throw new Error(`The payload is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function Variables({ of: job, values, set }: { of: ShownJob; values: Values; set: (values: Values) => void }) {
+  return job.variables.map((name, index) => {
+    const shared = {
+      value: values[name] ?? "",
+      onChange: (event: { target: { value: string } }) => set({ ...values, [name]: event.target.value }),
+      autoFocus: index === 0,
+    };
+    return (
+      <label key={name}>
+        {name}
+        {job.trigger_type === "webhook" ? <textarea rows={5} placeholder='{"key": "value"}' {...shared} /> : <input {...shared} />}
+      </label>
+    );
+  });
 }
 
 function About({ job, now }: { job: ShownJob; now: number }) {

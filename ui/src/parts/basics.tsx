@@ -137,11 +137,14 @@ export function Confirmed({
   act,
   className = "",
   not = null,
+  children,
 }: {
   name: string;
   question: string;
   act: () => Promise<unknown>;
   className?: string;
+  /** What is asked for besides. */
+  children?: ReactNode;
   /** Why it may not be done. */
   not?: string | null;
 }) {
@@ -168,6 +171,7 @@ export function Confirmed({
         <div className="veil" onKeyDown={(event) => event.key === "Escape" && leave()}>
           <div className="dialog" role="alertdialog" aria-modal="true" aria-label={name}>
             <p>{question}</p>
+            {children}
             {problem && (
               <p className="bad-text" role="alert">
                 {problem}
@@ -177,7 +181,7 @@ export function Confirmed({
               <button onClick={leave} disabled={busy}>
                 Leave it
               </button>
-              <button className="primary" onClick={go} disabled={busy} autoFocus>
+              <button className="primary" onClick={go} disabled={busy} autoFocus={!children}>
                 {busy ? "…" : name}
               </button>
             </div>

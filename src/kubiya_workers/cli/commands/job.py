@@ -242,6 +242,7 @@ def _text(job: ShownJob) -> str:
             ("Last", None if job.last_firing is None else "\n".join(_last(job.last_firing))),
             ("Webhook", job.webhook_url),
             ("Signed", "by X-Hub-Signature-256" if job.webhook_signed else None),
+            ("Asks for", job.variables),
             (job.entity_type.capitalize(), job.entity_name or job.entity_id),
             ("Model", job.model),
             ("Runs on", _place(job)),

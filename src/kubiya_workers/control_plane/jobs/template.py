@@ -45,6 +45,11 @@ def names_in(template: str) -> Sequence[str]:
     return found
 
 
+def asked_for(template: str) -> Sequence[str]:
+    """What is not known without being told, each once."""
+    return tuple(dict.fromkeys(name.partition(".")[0] for name in names_in(template) if name not in OF_A_JOB))
+
+
 def check(template: str, trigger: TriggerType) -> None:
     """Whether a job of this type can ever know what its template asks for.
 

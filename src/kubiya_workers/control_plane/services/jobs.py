@@ -305,5 +305,11 @@ def _shown(job: StoredJob, last: Firing | None, address: str | None = None) -> S
         after = parsed(job.cron_schedule, job.cron_timezone).following(job.next_at, SHOWN_AHEAD - 1)
         ahead = (job.next_at, *after)
     fields = {name: getattr(job, name) for name in Job.model_fields}
-    signed = job.webhook_secret is not None
-    return ShownJob(**fields, webhook_url=address, webhook_signed=signed, next_firings=ahead, last_firing=last)
+    return ShownJob(
+        **fields,
+        webhook_url=address,
+        webhook_signed=job.webhook_secret is not None,
+        variables=tuple(template.asked_for(job.prompt_template)),
+        next_firings=ahead,
+        last_firing=last,
+    )
