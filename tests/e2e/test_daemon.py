@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
+from tests.processes import alive, ended
+
 from .machine import KUBIYA, Machine, served, until
 
 START = ("worker", "start", "--type=local", "--daemon")
@@ -43,10 +45,12 @@ def told(machine: Machine, queue: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines() if re.match(r"[a-z_]+: ", line))
 
 
-def is_running(machine: Machine, queue: str) -> bool:
+def pid_of_running(machine: Machine, queue: str) -> str | None:
+    """The file is read once: the worker of two readings need not be the same."""
     with suppress(OSError):
-        return told(machine, queue).get("state") == "running"
-    return False
+        facts = told(machine, queue)
+        return facts["pid"] if facts.get("state") == "running" else None
+    return None
 
 
 def worker_of(machine: Machine, queue: str) -> psutil.Process:
@@ -84,10 +88,7 @@ def test_a_killed_worker_is_started_again(running: Machine) -> None:
     with kept(running, "killed"):
         first = worker_of(running, "killed")
         first.kill()
-        until(
-            lambda: is_running(running, "killed") and told(running, "killed")["pid"] != str(first.pid),
-            "another one runs",
-        )
+        until(lambda: pid_of_running(running, "killed") not in (None, str(first.pid)), "another one runs")
         assert told(running, "killed")["restarts"] == "1"
         runs(running, "killed")
 
@@ -101,7 +102,7 @@ def test_a_worker_that_is_told_to_end_is_not_started_again(running: Machine) -> 
     for process in running.running(lambda words: bool(re.search(r"worker\.py.*prod-queue", " ".join(words)))):
         process.send_signal(signal.SIGTERM)
     until(lambda: told(running, "prod-queue")["state"] == "stopped", "it is stopped")
-    until(lambda: not supervisor.is_running(), "the supervisor ends with it")
+    until(lambda: ended(supervisor), "the supervisor ends with it")
     assert not running.workers()
 
 
@@ -111,12 +112,12 @@ def test_a_killed_supervisor_is_noticed_and_replaced(running: Machine) -> None:
         log = running.home / ".kubiya/workers/alone/logs/worker.log"
         supervisor.kill()
         killed = time.monotonic()
-        until(lambda: "Draining" in log.read_text() or not worker.is_running(), "the worker drains", 15)
+        until(lambda: "Draining" in log.read_text() or ended(worker), "the worker drains", 15)
         assert time.monotonic() - killed < NOTICED_WITHIN_S * 2  # a busy machine gets twice the time
         again = running.run(*START, "--queue-id=alone")
         assert again.returncode == 0, again.stderr
         assert told(running, "alone")["supervisor_pid"] != str(supervisor.pid)
-        until(lambda: not worker.is_running(), "the old worker is gone", 40)
+        until(lambda: ended(worker), "the old worker is gone", 40)
         runs(running, "alone")
 
 
@@ -125,15 +126,11 @@ def test_one_that_is_alive_but_does_not_answer_is_replaced(running: Machine) -> 
     with kept(running, "hanging"):
         first = worker_of(running, "hanging")
         first.suspend()
-        until(
-            lambda: told(running, "hanging")["pid"] not in ("-", str(first.pid)) and is_running(running, "hanging"),
-            "another",
-            90,
-        )
+        until(lambda: pid_of_running(running, "hanging") not in (None, str(first.pid)), "another one runs", 90)
         facts = told(running, "hanging")
         assert facts["last_restart_reason"] == "it does not answer at its health address"
         assert (facts["restarts"], facts["crashes_in_a_row"]) == ("1", "1")
-        assert not first.is_running()
+        assert ended(first)
         runs(running, "hanging")
 
 
@@ -143,7 +140,7 @@ def test_both_killed_at_once(running: Machine) -> None:
         supervisor.suspend()
         worker.kill()
         supervisor.kill()
-        until(lambda: not worker.is_running() and not supervisor.is_running(), "both are gone")
+        until(lambda: ended(worker) and ended(supervisor), "both are gone")
         status = running.run("worker", "status", "--queue-id=both")
         assert status.returncode == 1
         assert "killed" in status.stdout
@@ -234,7 +231,7 @@ def test_a_broken_requirement_leaves_the_running_worker_untouched(running: Machi
         restarted = running.run("worker", "restart", "--queue-id=broken")
         assert restarted.returncode == 6, restarted.stderr
         assert "click" in restarted.stderr
-        assert before.is_running()
+        assert alive(before)
         assert worker_of(running, "broken").pid == before.pid
         runs(running, "broken")
         (running.home / ".kubiya/workers/broken/requirements.txt").write_text("")

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import psutil
 import pytest
 
 from kubiya_workers.testing import ScriptedModel, tool
+from tests.processes import alive
 
 from .installation import Event, Installation, kill, lines
 from .machine import Machine, until
@@ -125,7 +125,7 @@ def test_a_worker_killed_in_the_middle_of_a_call(installation: Installation) -> 
     until(lambda: lines(notes) == ["begun"], "the tool runs")
     orphans = servers_of(installation)
     kill(installation.workers[0])
-    until(lambda: not any(map(_lives, orphans)), "its servers end with it")
+    until(lambda: not any(map(alive, orphans)), "its servers end with it")
     installation.start_worker()
     ended = installation.ended(execution)
     assert (ended["status"], ended["response"]) == ("completed", "I saw it"), ended
@@ -133,9 +133,3 @@ def test_a_worker_killed_in_the_middle_of_a_call(installation: Installation) -> 
     assert tools(events)["notes__wait"]["outcome"] == "unknown"
     assert tools(events)["notes__add_note"]["outcome"] == "success"
     assert [line for line in lines(notes) if line != "cancelled"] == ["begun", "after"]  # never begun twice
-
-
-def _lives(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from kubiya_workers.testing import Reply, ScriptedModel, error, tool
+from tests.processes import ended
 
 from .installation import lines, ports_of_its_own
 from .machine import Machine, served, until
@@ -255,10 +255,11 @@ def test_warm_ones_wait_for_whoever_comes(machine: Machine) -> None:
     done = machine.run("exec", "Run `echo fast`", "--yes")
     assert done.returncode == 0 and "being started" not in done.stderr
     assert execution(machine)["worker_id"] == first
-    until(lambda: len(warm()) == 1 and warm() != [first], "another one is warm", 40)
+    until(lambda: len(now := warm()) == 1 and now != [first], "another one is warm", 40)
+    until(lambda: len(machine.workers()) == 1, "the one that was used has ended", 30)
     (worker,) = machine.workers()
     worker.kill()
     until(lambda: [one.pid for one in machine.workers()] not in ([], [worker.pid]), "it is replaced", 40)
     assert machine.run("server", "stop").returncode == 0
     until(lambda: not machine.processes(), "nothing runs", 30)
-    assert not [entry for entry in psutil.process_iter() if entry.pid == worker.pid and entry.is_running()]
+    assert ended(worker)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from kubiya_workers.testing import ScriptedModel, error, tool
+from tests.processes import ended
 
 from .installation import Installation, kill
 from .machine import Machine, until
@@ -133,6 +134,6 @@ def test_it_ends_when_what_started_it_is_killed(installation: Installation) -> N
             if process.pid != worker.pid:
                 process.kill()
         command.process.send_signal(signal.SIGKILL)
-        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker ends", 40)
+        until(lambda: ended(worker), "the worker ends", 40)
     gone = installation.call("GET", "/workers").json()
     assert [(row["status"], row["disconnect_reason"]) for row in gone] == [("disconnected", "what started it is gone")]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.processes import alive
 
 from kubiya_workers.contracts.errors import Unavailable
 from kubiya_workers.control_plane.engine import embedded
@@ -37,7 +38,7 @@ def server(home: Path, port: int, guard: Guard) -> EmbeddedTemporal:
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(LIMIT_S):
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        while alive(pid):
             await asyncio.sleep(0.02)
 
 

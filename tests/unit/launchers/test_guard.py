@@ -9,8 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import psutil
 import pytest
+from tests.processes import alive, ended
 
 from kubiya_workers.launchers.guard import Guard, end_group, members, start_time
 
@@ -40,13 +40,6 @@ def eventually(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @contextlib.contextmanager
 def group(command: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(["/bin/sh", "-c", command], start_new_session=True, stdout=subprocess.PIPE)
@@ -73,8 +66,8 @@ def test_a_killed_owner_takes_its_children_and_grandchildren_along(command: str,
     owner.wait()
     owner.stdout.close()
 
-    eventually(lambda: all(map(is_gone, [*family, guard])))
-    assert not is_gone(released)
+    eventually(lambda: all(map(ended, [*family, guard])))
+    assert alive(released)
     os.kill(released, signal.SIGKILL)
 
 
@@ -103,7 +96,7 @@ def test_a_killed_guard_is_replaced_and_adopts_everything_again() -> None:
         old = guard.pid
         assert old is not None
         os.kill(old, signal.SIGKILL)
-        eventually(lambda: is_gone(old))
+        eventually(lambda: ended(old))
         guard.adopt(second.pid, grace=1)
         assert guard.pid != old
         guard.close()
@@ -155,7 +148,7 @@ def test_other_children_do_not_inherit_the_pipe() -> None:
         sleeper = subprocess.Popen(["sleep", "600"], close_fds=False, start_new_session=True)
         pid = guard.pid
         guard.close()
-        assert is_gone(pid)
+        assert ended(pid)
         sleeper.kill()
         sleeper.wait()
 

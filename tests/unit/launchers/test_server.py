@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.processes import alive
 
 from kubiya_workers.contracts.errors import Refusal, Unavailable
 from kubiya_workers.launchers import probe, server
@@ -57,17 +58,9 @@ def family(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def runs(process: psutil.Process) -> bool:
-    """Looked at in one step: it may end between any two."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.is_running()
-    except psutil.NoSuchProcess:
-        return False
-
-
 async def all_gone(processes: list[psutil.Process]) -> None:
     async with asyncio.timeout(LIMIT_S):
-        while any(map(runs, processes)):
+        while any(map(alive, processes)):
             await asyncio.sleep(0.02)
 
 
@@ -83,7 +76,7 @@ async def test_started_on_demand_and_gone_afterwards(paths: Paths) -> None:
         assert await answers(endpoint) == 200
     assert server.status(paths) is None
     assert not paths.server_state.exists()
-    assert not any(map(runs, processes))
+    assert not any(map(alive, processes))
     public = [path for path in paths.server.rglob("*") if path.stat().st_mode & 0o077]
     assert public == []
 
@@ -169,7 +162,7 @@ async def test_a_daemon_stays_until_it_is_stopped_and_shows_its_first_key_once(p
         assert state.mode is ServerMode.DAEMON
         processes = family(state.pid)
         assert await server.stop(paths)
-    assert not any(map(runs, processes))
+    assert not any(map(alive, processes))
     assert not await server.stop(paths)
 
 

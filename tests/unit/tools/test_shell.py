@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from tests.processes import ended
 
 from kubiya_workers.contracts.tools import ToolResult, ToolStatus
 
@@ -22,13 +22,6 @@ def shell(use: Use) -> Use:
         return await use("shell", "shell", {"command": command, **others}, config)
 
     return run
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def written(file: Path) -> str:
@@ -99,7 +92,7 @@ async def test_a_time_limit_ends_the_whole_group(shell: Use, tmp_path: Path) -> 
     assert time.monotonic() - began < 3
     assert (result.status, result.error) == (ToolStatus.FAILED, "timed out after 0.3 s")
     assert result.output["timed_out"] and "before" in result.content and "timed out" in result.content
-    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert ended(int((tmp_path / "pid").read_text()))
 
 
 async def test_the_agents_limit_wins_over_a_longer_wish(shell: Use) -> None:
@@ -112,7 +105,7 @@ async def test_what_is_left_in_the_background_is_ended_and_does_not_hold_the_cal
     result = await shell("sleep 600 & echo $! > pid; timeout 600 sleep 600 & echo done")
     assert time.monotonic() - began < 3
     assert result.output["stdout"] == "done\n"
-    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert ended(int((tmp_path / "pid").read_text()))
 
 
 async def test_what_leaves_the_session_does_not_hold_the_call(shell: Use, tmp_path: Path) -> None:
@@ -131,7 +124,7 @@ async def test_cancelling_ends_the_group_within_two_seconds(shell: Use, tmp_path
     with pytest.raises(asyncio.CancelledError):
         await running
     assert time.monotonic() - began < 2
-    assert all(map(is_gone, pids))
+    assert all(map(ended, pids))
 
 
 async def test_much_output_keeps_its_head_and_tail(shell: Use, printed: list[str]) -> None:
