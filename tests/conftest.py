@@ -1,6 +1,12 @@
-"""How many tests run at once."""
+"""How many tests run at once, and how patient all of them are."""
 
 import os
+
+from hypothesis import HealthCheck, settings
+
+# A stall of a busy machine is not a slow example.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,8 @@ from typing import Any
 
 import httpx
 import psutil
+
+from tests.ports import free_port
 
 from .machine import Machine, until
 
@@ -223,13 +223,11 @@ class Installation:
 
 
 def ports_of_its_own() -> dict[str, str]:
-    """Two ports that are free now, from below those that the system gives to clients."""
-    found: list[str] = []
+    """Where a control plane and its Temporal are found again after a start."""
+    found: set[int] = set()
     while len(found) < 2:
-        port = random.randrange(10_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(str(port))
-    return dict(zip(("KUBIYA_SERVER_PORT", "KUBIYA_TEMPORAL_PORT"), found, strict=True))
+        found.add(free_port())
+    return dict(zip(("KUBIYA_SERVER_PORT", "KUBIYA_TEMPORAL_PORT"), map(str, found), strict=True))
 
 
 def events_of(answer: httpx.Response) -> Iterator[Event]:

@@ -129,6 +129,18 @@ class Machine:
         matching = {process.pid for process in parents}
         return [process for process, parent in parents.items() if parent not in matching]
 
+    def command_lines(self) -> list[list[str]]:
+        """What any user of this machine could read of them."""
+        found: list[list[str]] = []
+        for process in self.processes():
+            with suppress(psutil.Error):
+                found.append(process.cmdline())
+        return found
+
+    def sleeps(self) -> bool:
+        """Whether a tool has come to its `sleep`."""
+        return any(words[:1] == ["sleep"] for words in self.command_lines())
+
     def workers(self) -> list[psutil.Process]:
         return self.running(lambda words: any(map(_is_worker, words)))
 

@@ -89,7 +89,7 @@ def test_a_worker_has_nothing_of_its_control_planes_keys(running: Machine) -> No
 def test_a_queue_of_its_own_is_nobody_elses(running: Machine) -> None:
     """One that is made for a run does not take the next one that names no queue."""
     with running.spawn("exec", "--local", "Run `sleep 3`", "--yes") as first:
-        until(lambda: any("sleep" in child.name() for child in running.processes()), "its tool runs", 40)
+        until(running.sleeps, "its tool runs", 40)
         done = running.run("exec", "Run `echo second`", "--yes", "-o", "json")
         assert done.returncode == 0, done.stderr
         assert first.process.wait(60) == 0, first.said()
@@ -176,7 +176,7 @@ def test_cancelled_before_and_after_its_worker_is_there(running: Machine) -> Non
 def test_who_leaves_does_not_end_it(machine: Machine) -> None:
     """The control plane was started for the command alone; it stays for the run, and goes after it."""
     with machine.spawn("exec", "--yes", f"Run `sleep 3; echo ended >> {marks(machine)}`") as run:
-        until(lambda: any("sleep" in child.name() for child in machine.processes()), "the tool runs", 40)
+        until(machine.sleeps, "the tool runs", 40)
         assert run.end(signal.SIGINT) == 130
     assert "The execution goes on" in run.said()
     until(lambda: lines(marks(machine)) == ["ended"], "it goes on", 30)

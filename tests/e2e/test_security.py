@@ -96,11 +96,7 @@ def used(running: Machine) -> Iterator[tuple[Machine, str]]:
 
 
 def seen(machine: Machine) -> list[str]:
-    found: list[str] = []
-    for process in machine.processes():
-        with suppress(psutil.Error):
-            found.extend(process.cmdline())
-    return found
+    return [word for words in machine.command_lines() for word in words]
 
 
 def everything_in(directory: Path) -> Iterator[tuple[Path, bytes]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _AXE = Path(__file__).parents[2] / "ui/node_modules/axe-core/axe.min.js"
@@ -16,6 +16,16 @@ QUIET = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+
+_SLOW_MS = 20_000
+"""A busy machine may be that slow."""
+expect.set_options(timeout=_SLOW_MS)
+
+
+def patient(context: BrowserContext) -> BrowserContext:
+    """It waits for what it acts on as long as an assertion waits for what it asserts: the two are set apart."""
+    context.set_default_timeout(_SLOW_MS)
+    return context
 
 
 @contextmanager

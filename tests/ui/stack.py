@@ -148,15 +148,23 @@ class Fleet:
 
     def worker(self, queue: str = FAR) -> dict[str, Any]:
         """The queue's worker, as the control plane knows it."""
-        return self.made.call("GET", f"/worker-queues/{queue}/workers", params={"live": True})[0]
+        found: list[dict[str, Any]] = []
+
+        def lives() -> bool:  # one that was given up registers anew: for a moment there is none
+            found[:] = self.made.call("GET", f"/worker-queues/{queue}/workers", params={"live": True})
+            return bool(found)
+
+        until(lives, f"a worker of {queue} lives", 60)
+        return found[0]
 
 
 @contextmanager
 def fleet(root: Path) -> Iterator[Fleet]:
     """Two machines, each with a home of its own; nothing of them is left."""
     with stack(root / "north", WORKER_HOSTNAME="north") as made:
-        # It hears within a second what is asked of it.
-        made.call("POST", "/environments/default/worker-queues", json={"name": FAR, "heartbeat_interval": 1})
+        # It listens for what is asked of it; one that is silent for two beats registers anew, and a busy machine is
+        # silent for seconds.
+        made.call("POST", "/environments/default/worker-queues", json={"name": FAR, "heartbeat_interval": 15})
         state: Any = made.machine.json("server", "status")
         access = {"CONTROL_PLANE_URL": state["url"], "KUBIYA_API_KEY": made.call("POST", "/keys", json=_WORKERS)["key"]}
         south = Machine(root / "south", {**access, "WORKER_HOSTNAME": "south"})

@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ..e2e.machine import until
-from .browser import no_barriers
+from .browser import no_barriers, patient
 from .conftest import REBOUND
 from .elsewhere import TRIES, answers_of, site
 from .screenshots import settled
 from .stack import FAR, QUEUE, Fleet, fleet
-from .test_pages import SLOW_MS, STATIC
+from .test_pages import STATIC
 
 pytestmark = pytest.mark.skipif(not STATIC.exists(), reason="the pages are not built: Node.js 20 or newer is missing")
 
@@ -42,8 +42,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser that was not let in. Scripts of a test are put into pages whose own policy knows no others."""
-    made = browser.new_context(bypass_csp=True, reduced_motion="reduce")
-    made.set_default_timeout(SLOW_MS)
+    made = patient(browser.new_context(bypass_csp=True, reduced_motion="reduce"))
     yield made
     made.close()
 
@@ -61,8 +60,7 @@ def session(browser: Browser, here: Fleet) -> Any:
 @pytest.fixture
 def page(browser: Browser, session: Any, here: Fleet) -> Iterator[Page]:
     """Of a browser that was let in."""
-    made = browser.new_context(bypass_csp=True, reduced_motion="reduce", storage_state=session)
-    made.set_default_timeout(SLOW_MS)
+    made = patient(browser.new_context(bypass_csp=True, reduced_motion="reduce", storage_state=session))
     page = made.new_page()
     page.goto(f"{here.origin}/")
     yield page
@@ -149,8 +147,12 @@ def test_a_worker_of_another_machine_is_paused_and_resumed(page: Page, here: Fle
         expect(page.locator("main [role=status]")).to_contain_text(f"Asked to {name.lower()} by local")
         expect(page.locator("main h1 .badge")).to_have_text(state)
         expect(page.locator("main [role=status]")).to_contain_text("It heard at")
-        seen: Any = here.south.json("worker", "status", f"--queue-id={FAR}")
-        assert (seen["pause"] is not None) == paused and seen["report"]["taking"] is not paused
+
+        def stands(paused: bool = paused) -> bool:
+            seen: Any = here.south.json("worker", "status", f"--queue-id={FAR}")
+            return (seen["pause"] is not None) == paused and seen["report"] and seen["report"]["taking"] is not paused
+
+        until(stands, f"it is {state} by its own account")
     accessible(page)
 
 
@@ -164,8 +166,13 @@ def test_a_worker_of_another_machine_is_restarted(page: Page, here: Fleet) -> No
     expect(page.locator("main h1 .badge")).to_have_text("active")
     after = here.worker()
     assert after["id"] != before["id"] and after["hostname"] == "south" and page.url.endswith(after["id"])
-    seen: Any = here.south.json("worker", "status", f"--queue-id={FAR}")
-    assert seen["record"]["worker_id"] == after["id"] and seen["record"]["restarts"] == 1
+
+    def record() -> Any:
+        status: Any = here.south.json("worker", "status", f"--queue-id={FAR}")
+        return status["record"]
+
+    until(lambda: record()["worker_id"] == after["id"], "its keeper has heard of it")
+    assert record()["restarts"] == 1
 
 
 def test_a_run_is_started_for_a_queue_of_another_machine(page: Page, here: Fleet) -> None:

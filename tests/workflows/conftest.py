@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -42,18 +41,13 @@ from kubiya_workers.contracts.ids import ExecutionId, QueueId, WorkerId
 from kubiya_workers.contracts.messages import AssistantMessage, ToolCall
 from kubiya_workers.contracts.tools import ToolRequest, ToolResult, ToolSpec, ToolStatus
 from kubiya_workers.contracts.workers import Registered
+from tests.ports import free_port
 
 from .sandbox import SANDBOX
 
 MEMBER = AgentSpec(
     name="member", model="m", tools=(ToolSpec(name="once", skill="shell", description="once", parameters={}),)
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,7 @@ async def test_wrong_keys_are_tried_only_so_often(fleet: Fleet) -> None:
 async def test_a_session_ends_with_its_key_and_so_do_its_streams(fleet: Fleet) -> None:
     made = await keys.create(fleet.api.plane.database, NewKey(name="k"))
     await fleet.browser.post(SIGN_IN, json={"key": made.key})
+    assert (await fleet.browser.get(SESSION)).status_code == 200  # known from here on: the stream is let in at once
     following = asyncio.create_task(fleet.browser.get(f"{BASE}/console/api/live"))
     await asyncio.sleep(0)
     assert (await fleet.api.admin.delete(f"/api/v1/keys/{made.id}")).status_code == 204

@@ -1,18 +1,12 @@
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.ports import free_port
 
 from kubiya_workers.control_plane.engine.embedded import EmbeddedTemporal
 from kubiya_workers.launchers.guard import Guard
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

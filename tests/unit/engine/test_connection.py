@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.loopback import listening
+from tests.ports import free_port
 
 from kubiya_workers.client.payloads import data_converter
 from kubiya_workers.contracts.errors import NotFound, Refusal, Unauthorized, Unavailable
@@ -17,7 +18,6 @@ from kubiya_workers.control_plane.engine.connection import connect
 from kubiya_workers.settings.server import TemporalSettings
 from kubiya_workers.settings.source import BadSetting
 
-from .conftest import free_port
 from .test_temporal import MemoryObjects
 
 KEY = "tmprl-secret-key"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.ports import free_port
 from tests.processes import alive
 
 from kubiya_workers.contracts.errors import Unavailable
@@ -18,8 +19,6 @@ from kubiya_workers.control_plane.engine.embedded import EmbeddedTemporal
 from kubiya_workers.control_plane.engine.temporal import TemporalEngine
 from kubiya_workers.launchers.guard import Guard
 from kubiya_workers.settings.server import TemporalSettings
-
-from .conftest import free_port
 
 LIMIT_S = 30.0
 
@@ -57,7 +56,7 @@ async def test_it_answers_when_it_says_so_and_leaves_nothing(tmp_path: Path) -> 
 
 
 async def test_a_taken_port_means_the_next_and_it_is_remembered(tmp_path: Path) -> None:
-    with Guard.start() as guard, socket.create_server(("127.0.0.1", 0)) as holder:
+    with Guard.start() as guard, socket.create_server(("127.0.0.1", free_port())) as holder:
         taken = holder.getsockname()[1]
         async with server(tmp_path, taken, guard) as first:
             assert first != f"127.0.0.1:{taken}"
@@ -67,7 +66,7 @@ async def test_a_taken_port_means_the_next_and_it_is_remembered(tmp_path: Path) 
 
 
 async def test_a_clash_at_bind_time_is_met_by_the_next_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Guard.start() as guard, socket.create_server(("127.0.0.1", 0)) as holder:
+    with Guard.start() as guard, socket.create_server(("127.0.0.1", free_port())) as holder:
         taken, free = holder.getsockname()[1], free_port()
         monkeypatch.setattr(embedded.ports, "candidates", lambda *_: iter((taken, free)))
         async with server(tmp_path, taken, guard) as address:

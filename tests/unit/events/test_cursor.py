@@ -130,7 +130,7 @@ def _text(step: int) -> str:
     return "".join(chr(97 + (step * 7 + at) % 26) for at in range(400))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(0, 2**32), st.integers(5, 120))
 def test_any_interleaving_is_seen_exactly_once(seed: int, moves: int) -> None:  # noqa: C901 - one case a move
     """Live chunks, rows, lost chunks that are sent again, and readers that come and go at any id."""

@@ -52,7 +52,7 @@ async def test_what_found_nobody_is_tried_again_and_then_given_up(server: Server
     execution_id, counts = await new_execution(server.database), Counts()
     async with httpx.AsyncClient(base_url="http://127.0.0.1:1", trust_env=False) as http:
         uplink = Uplink(http, counts=counts)
-        async with Publisher(http, execution_id, step=1, attempt=1, uplink=uplink, patience_s=0.2) as said:
+        async with Publisher(http, execution_id, step=1, attempt=1, uplink=uplink, patience_s=1.0) as said:
             await said.fact(started())
             with pytest.raises(Unreachable):
                 await within(said.flush())

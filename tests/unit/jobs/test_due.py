@@ -55,7 +55,7 @@ def test_a_year_away_is_counted_no_further_than_it_must_be() -> None:
     assert found.next_at == found.fire + timedelta(minutes=1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.sampled_from([HOURLY, DAILY, MINUTELY, parsed("30 2 * * *", "Europe/Berlin")]),
     st.integers(0, 40 * 3600),

@@ -33,7 +33,6 @@ def between(expression: str, zone: str, start: datetime, end: datetime) -> Seque
     return list(takewhile(lambda due: due < end, parsed(expression, zone).after(start)))
 
 
-@settings(deadline=None)
 @given(expressions, zones, moments)
 def test_times_are_after_the_moment_and_only_grow(expression: str, zone: str, moment: datetime) -> None:
     times = parsed(expression, zone).following(moment, 20)
@@ -41,7 +40,7 @@ def test_times_are_after_the_moment_and_only_grow(expression: str, zone: str, mo
     assert all(time.tzinfo is UTC for time in times)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(expressions, zones, moments)
 def test_it_does_not_matter_when_it_is_asked(expression: str, zone: str, moment: datetime) -> None:
     """One by one, as a control plane asks, and all at once."""
@@ -53,7 +52,7 @@ def test_it_does_not_matter_when_it_is_asked(expression: str, zone: str, moment:
     assert tuple(asked) == schedule.following(moment, 20)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(zones, st.dates(date(2016, 1, 2), date(2034, 12, 30)), st.integers(0, 23), st.integers(0, 59))
 def test_a_daily_job_fires_once_a_day_whatever_clocks_do(zone: str, day: date, hour: int, minute: int) -> None:
     local = ZoneInfo(zone)
@@ -65,7 +64,7 @@ def test_a_daily_job_fires_once_a_day_whatever_clocks_do(zone: str, day: date, h
     assert due == wanted.astimezone(UTC) or not exists
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(zones, moments)
 def test_every_quarter_of_an_hour_goes_by_real_time(zone: str, moment: datetime) -> None:
     times = parsed("*/15 * * * *", zone).following(moment, 12)
@@ -121,7 +120,7 @@ def test_what_is_wrong_is_named(expression: str, zone: str | None, said: str) ->
     assert refused.value.fix
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(alphabet="0123456789*/,-#LW monfri@\u00b2", max_size=24) | st.text(max_size=12))
 def test_any_text_is_a_schedule_or_refused(text: str) -> None:
     try:

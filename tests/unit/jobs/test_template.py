@@ -17,14 +17,12 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 BRACES = ("{{x}}", "}}", "{{", r"\{{", "{{payload}}", "{{job.name}}")
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="{")))
 def test_a_text_without_braces_is_itself(text: str) -> None:
     assert rendered(text, {}) == text
     assert names_in(text) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(BRACES) | st.text(), max_size=6).map("".join), st.text(alphabet="ab ", max_size=5))
 def test_a_value_is_never_looked_at_again(value: str, around: str) -> None:
     assert rendered(around + "{{ x }}" + around, {"x": value, "payload": "no", "job": {"name": "no"}}) == (
@@ -32,7 +30,6 @@ def test_a_value_is_never_looked_at_again(value: str, around: str) -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_template_or_refused(text: str) -> None:
     try:
@@ -44,7 +41,6 @@ def test_any_text_is_a_template_or_refused(text: str) -> None:
         assert name.split(".")[0].isascii()
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_braces_of_ones_own_are_written_with_a_backslash(text: str) -> None:
     assert rendered(text.replace("{", "").replace("\\", "") + r"\{{x}}", {}).endswith("{{x}}")
@@ -56,7 +52,7 @@ def test_paths_lead_into_objects_and_lists() -> None:
     assert said == '1 two true null {"k": "é"}'
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(JSON)
 def test_what_is_not_there_is_named(payload: Any) -> None:
     with pytest.raises(Invalid, match=r"\{\{payload.no.such\}\}"):

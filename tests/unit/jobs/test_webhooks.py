@@ -5,7 +5,7 @@ import hmac
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kubiya_workers.contracts.errors import Forbidden, Invalid, TooLarge
@@ -15,7 +15,6 @@ from kubiya_workers.control_plane.jobs import webhooks
 JOB = JobId("6b9d6eac-942b-477e-a911-a18edcd5b7bf")
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1), st.integers(1, 1000), st.text())
 def test_a_token_is_good_for_one_job_secret_and_number(secret: str, number: int, other: str) -> None:
     token = webhooks.token(secret, JOB, number)

@@ -76,8 +76,9 @@ def test_a_terminal_signal_to_the_guard_changes_nothing() -> None:
         assert guard.pid is not None
         guard.adopt(process.pid, grace=1)
 
-        eventually(lambda: _ignores(guard.pid or 0, signal.SIGTERM))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        eventually(lambda: all(_ignores(guard.pid or 0, number) for number in numbers))
+        for number in numbers:
             os.kill(guard.pid, number)
         assert os.getsid(guard.pid) == guard.pid
         guard.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.ports import free_port
 from tests.processes import alive
 
 from kubiya_workers.contracts.errors import Refusal, Unavailable
@@ -22,12 +23,6 @@ from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
 
 LIMIT_S = 40.0
-
-
-def free_port() -> int:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return holder.getsockname()[1]
 
 
 @pytest.fixture

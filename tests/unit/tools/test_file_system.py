@@ -196,10 +196,10 @@ async def test_an_endless_pattern_ends_with_its_time(files: Use, tmp_path: Path)
     (tmp_path / "b").write_text("a" * 5000 + "!")
     began = time.monotonic()
     beats = 0
-    searching = asyncio.create_task(files("search_files", {"timeout_s": 0.5}, pattern="needle|(a|a)+$", regex=True))
+    searching = asyncio.create_task(files("search_files", {"timeout_s": 2}, pattern="needle|(a|a)+$", regex=True))
     while not searching.done():
         await asyncio.sleep(0.01)
         beats += 1
-    assert time.monotonic() - began < 4 and beats > 10
+    assert time.monotonic() - began < 20 and beats > 10
     result = await searching
-    assert result.error == "timed out after 0.5 s" and result.content.startswith("a:1: needle\n")
+    assert result.error == "timed out after 2 s" and result.content.startswith("a:1: needle\n")

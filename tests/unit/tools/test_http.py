@@ -269,9 +269,9 @@ async def test_silent_and_broken_servers(request_: Use) -> None:
     async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"nonsense\r\n\r\n")
 
-    for serve, said in ((silent, "timed out after 0.3 s"), (broken, "could not be reached")):
+    for serve, limit, said in ((silent, 0.3, "timed out after 0.3 s"), (broken, 10, "could not be reached")):
         async with listening(serve) as port:
-            result = await request_(f"http://127.0.0.1:{port}/", {"timeout_s": 0.3})
+            result = await request_(f"http://127.0.0.1:{port}/", {"timeout_s": limit})
         assert result.status is ToolStatus.FAILED and said in result.content
     closed = await request_(f"http://127.0.0.1:{port}/")
     assert closed.status is ToolStatus.FAILED and "could not be reached" in closed.content

@@ -88,9 +88,9 @@ async def test_output_comes_as_it_is_printed(shell: Use, printed: list[str], tmp
 
 async def test_a_time_limit_ends_the_whole_group(shell: Use, tmp_path: Path) -> None:
     began = time.monotonic()
-    result = await shell("sleep 600 & echo $! > pid; echo before; wait", timeout=0.3)
-    assert time.monotonic() - began < 3
-    assert (result.status, result.error) == (ToolStatus.FAILED, "timed out after 0.3 s")
+    result = await shell("sleep 600 & echo $! > pid; echo before; wait", timeout=1)
+    assert time.monotonic() - began < 10
+    assert (result.status, result.error) == (ToolStatus.FAILED, "timed out after 1 s")
     assert result.output["timed_out"] and "before" in result.content and "timed out" in result.content
     assert ended(int((tmp_path / "pid").read_text()))
 

@@ -23,9 +23,9 @@ from kubiya_workers.launchers.upkeep.rotation import LogLimits
 from kubiya_workers.settings.paths import Paths
 from kubiya_workers.settings.source import BadSetting
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 KEY = "kbw_very-secret"
-IMPATIENT = Timing(look=0.05, start=5.0, drain=2.0, patience=0.01)
+IMPATIENT = Timing(look=0.05, start=30.0, drain=2.0, patience=0.01)
 
 READY = r"""
 import http.server, json, os, signal, sys, threading, time

@@ -30,7 +30,7 @@ def shown(path: Path) -> list[str]:
 
 
 @given(st.lists(LINES, max_size=8), st.integers(1, 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_line_is_lost_doubled_or_cut(tmp_path_factory: pytest.TempPathFactory, chunks: list[list[int]], size: int):
     path = tmp_path_factory.mktemp("log") / "worker.log"
     log, said = opened(path, size, 1000), []

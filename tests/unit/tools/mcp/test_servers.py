@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from tests.ports import free_port
 
 from kubiya_workers.agent import mcp
 from kubiya_workers.contracts.activities import ToolListing, ToolsListed
@@ -260,9 +260,7 @@ def test_a_worker_without_servers_does_not_import_the_sdk() -> None:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that speaks HTTP."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     work = tmp_path_factory.mktemp("http")
     with subprocess.Popen([sys.executable, SERVERS / "notes.py", port], cwd=work, stderr=subprocess.DEVNULL) as server:
         url = f"http://127.0.0.1:{port}/mcp"
