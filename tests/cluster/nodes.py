@@ -240,12 +240,14 @@ class Nodes:
         self.api.create("events", namespace, event, "kubelet")
 
     def _job(self, job: Object) -> None:
+        if job.get("status", {}).get("conditions"):
+            return  # it is over, and gets no other pod when its own is deleted
         pods = self._owned("pods", job)
         if not pods:
             self._make_pod(job, **{"batch.kubernetes.io/job-name": job["metadata"]["name"]})
             return
         ended = {"Succeeded": "Complete", "Failed": "Failed"}.get(pods[0]["status"]["phase"])
-        if ended and not job.get("status", {}).get("conditions"):
+        if ended:
             reason = {"reason": "BackoffLimitExceeded"} if ended == "Failed" else {}
             job["status"] = {"conditions": [{"type": ended, "status": "True", **reason}]}
 

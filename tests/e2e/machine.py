@@ -183,8 +183,10 @@ class Spawned:
 
     def until_said(self, text: str, seconds: float = 40) -> None:
         def said() -> bool:
-            assert text in self.said() or self.process.poll() is None, self.said()
-            return text in self.said()
+            over = self.process.poll() is not None  # asked first: what it says before its end counts
+            found = text in self.said()
+            assert found or not over, self.said()
+            return found
 
         until(said, f"the command says {text!r}", seconds)
 

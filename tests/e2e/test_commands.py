@@ -128,7 +128,8 @@ def test_a_worker_in_the_foreground(running: Machine) -> None:
         assert "✓ shell  uname -a" in logs.stderr
         streamed = fine(running, "execution", "logs", execution["id"], "--follow", "--stream-format", "json")
         assert all(json.loads(line) for line in streamed.splitlines())
-        assert [row["state"] for row in listed(running, "worker", "list")] == ["running"]
+        rows = [row for row in listed(running, "worker", "list") if row["queue"] == "my-queue"]
+        assert [row["state"] for row in rows] == ["running"]
         fine(running, "worker", "status", "--queue-id", "my-queue")
 
         slow = "Run `echo begun >> begun.txt; sleep 62`"

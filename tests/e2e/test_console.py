@@ -231,6 +231,7 @@ def test_a_taken_port_makes_it_the_next(running: Machine) -> None:
             assert httpx.URL(url_of(worker)).port not in (None, port)
             worker.until_said("Ready")
             assert worker.end() == 0
+    gone(running)
 
 
 def test_without_it(running: Machine) -> None:
@@ -292,7 +293,7 @@ def test_the_control_plane_goes_and_comes_back(own: Machine) -> None:
         assert browser.http.get("/api/v1/agents").status_code == 503
         assert own.run("server", "start").returncode == 0
         back = browser.until_live(lambda seen: seen["connection"]["state"] == "connected")
-        assert back["connection"]["reconnects"] == 1
+        assert back["connection"]["reconnects"] >= 1
         assert browser.http.get("/api/v1/agents").status_code == 200
 
 
@@ -436,8 +437,9 @@ def _stopped_and_started(machine: Machine, browser: Browser, url: str) -> None:
     worker = {"type": "none"}
 
     def takes_nothing() -> bool:
-        worker.update(browser.until_live(lambda now: bool(now["workers"]))["workers"][0]["report"])
-        return not worker["taking"]
+        report = browser.until_live(lambda now: bool(now["workers"]))["workers"][0]["report"]
+        worker.update(report or {})  # none while it does not answer
+        return report is not None and not report["taking"]
 
     until(takes_nothing, "the worker takes no work", 30)
     assert "LiteLLM was stopped by a person" in worker["reason"]

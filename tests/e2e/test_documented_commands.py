@@ -67,7 +67,11 @@ def test_daemon_mode(running: Machine) -> None:
     seen = shell(running, "timeout 1 tail -f ~/.kubiya/workers/prod-queue/logs/worker.log")
     assert "Ready" in seen.stdout
     shell(running, 'pkill -f "worker.py.*prod-queue"')
-    until(lambda: not running.workers(), "it is gone", 40)
+    until(
+        lambda: not running.running(lambda words: "prod-queue" in words),
+        "it is gone",
+        40,
+    )
     info = running.home / ".kubiya/workers/prod-queue/daemon_info.txt"
     until(lambda: "state: stopped" in info.read_text(), "its supervisor says so")
 
@@ -89,7 +93,7 @@ def test_daemon_with_log_settings_as_printed(running: Machine) -> None:
 
 def test_shorter_words(running: Machine) -> None:
     block = """
-kubiya worker start --queue prod-queue-2 --mode daemon && kubiya worker stop --queue prod-queue-2
+kubiya worker start --queue queue-2 --mode daemon && kubiya worker stop --queue queue-2
 """
     done = shell(running, block)
     assert done.returncode == 0, done.stderr

@@ -47,6 +47,7 @@ def test_compatible_servers_are_called_without_a_litellm(tmp_path: Path) -> None
 
 SCRIPT = {
     "tokens": [Reply(" ".join(f"w{number}" for number in range(TOKENS)), tokens_per_s=40)],
+    "without end": [Reply("word " * 400, tokens_per_s=40)],
     "call a tool": [tool("look", {"at": "it"})],
     "too many": [error(429)] * 3,
     "go": ["hello"],
@@ -97,7 +98,7 @@ def test_tokens_come_one_by_one(through: Through) -> None:
     assert len(moments) >= TOKENS
     # Held back and sent together, they would come within moments of each other.
     assert moments[-1] - moments[0] > 0.5 * TOKENS / 40
-    assert len({round(moment, 2) for moment in moments}) > TOKENS / 2
+    assert len({round(moment, 2) for moment in moments}) > TOKENS / 4
 
 
 def test_many_streams_at_once(through: Through) -> None:
@@ -109,7 +110,7 @@ def test_many_streams_at_once(through: Through) -> None:
 
 def test_a_client_that_leaves_ends_the_upstreams_call(through: Through) -> None:
     _, gateway, model = through
-    body = {"model": "mine", "messages": [said("tokens")], "stream": True}
+    body = {"model": "mine", "messages": [said("without end")], "stream": True}
     with gateway.http.stream("POST", "/v1/chat/completions", json=body) as answer:
         next(answer.iter_lines())
         request = model.chats[-1]

@@ -80,7 +80,7 @@ def test_a_run_uses_the_tools_of_its_servers(installation: Installation) -> None
     assert lines(installation.machine.work / "used" / "notes.txt") == ["hello"]
     assert done["first__echo"]["content"].startswith("one ") and done["second__echo"]["content"].startswith("two ")
     assert "There is no tool named 'notes__count'" in done["notes__count"]["content"]  # it was not on the list
-    said = installation.worker_log(installation.workers[0])
+    said = installation.worker_log(installation.workers[-1])
     assert "MCP server says" in said and "errors know [redacted]" in said and TOKEN not in said
     until(lambda: not servers_of(installation), "the servers end with their run")
 
@@ -124,7 +124,7 @@ def test_a_worker_killed_in_the_middle_of_a_call(installation: Installation) -> 
     notes = installation.machine.work / "killed" / "notes.txt"
     until(lambda: lines(notes) == ["begun"], "the tool runs")
     orphans = servers_of(installation)
-    kill(installation.workers[0])
+    kill(installation.workers[-1])
     until(lambda: not any(map(alive, orphans)), "its servers end with it")
     installation.start_worker()
     ended = installation.ended(execution)

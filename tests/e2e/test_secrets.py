@@ -122,8 +122,13 @@ def runs(machine: Machine, model: ScriptedModel) -> str:
     assert "Incorrect API key provided: [redacted]" in shown[-1], shown[-1]
     (worker,) = machine.workers()
     kill(worker)
-    until(lambda: any(other.pid != worker.pid for other in machine.workers()), "the worker is back", 60)
+    until(lambda: status_of_worker(machine)["record"]["state"] == "running", "the worker is back", 60)
     return "\n".join(shown)
+
+
+def status_of_worker(machine: Machine) -> Any:
+    """It may be away: the exit status tells that."""
+    return json.loads(machine.run("worker", "status", "--queue-id=q", "-o", "json").stdout)
 
 
 def configuration(model: ScriptedModel) -> dict[str, Any]:

@@ -101,10 +101,13 @@ def sleeping(crew: Installation, *commands: str) -> list[psutil.Process]:
 
 def test_members_side_by_side_as_the_command_shows_them(crew: Installation) -> None:
     """On a worker of the run's own, which ends with the team's run and not with a member's."""
-    done = crew.machine.run("exec", "team", "crew", "--local", "--yes", "meet")
+    team = {"name": "pair", "members": ["left", "right"]}
+    assert crew.call("POST", "/teams", json=team).status_code == 201
+    done = crew.machine.run("exec", "team", "pair", "--local", "--yes", "meet")
     assert (done.returncode, done.stdout) == (0, "they met\n"), done.stderr
-    (run,) = crew.call("GET", "/executions", params={"execution_type": "team"}).json()
-    assert (run["status"], run["entity_name"], run["team_name"]) == ("completed", "crew", "crew")
+    runs = crew.call("GET", "/executions", params={"execution_type": "team"}).json()
+    (run,) = [run for run in runs if run["team_name"] == "pair"]
+    assert (run["status"], run["entity_name"], run["team_name"]) == ("completed", "pair", "pair")
     parts = ended_members(crew, run["id"])
     assert {name: part["response"] for name, part in parts.items()} == {
         "left": "left was there",
@@ -113,7 +116,7 @@ def test_members_side_by_side_as_the_command_shows_them(crew: Installation) -> N
     for name, part in parts.items():
         assert (part["status"], part["team_name"], part["worker_queue_id"]) == (
             "completed",
-            "crew",
+            "pair",
             run["worker_queue_id"],
         )
         assert f"{name} ✓ shell" in done.stderr
@@ -124,7 +127,7 @@ def test_members_side_by_side_as_the_command_shows_them(crew: Installation) -> N
     assert {name: fields["member_execution_id"] for name, fields in started.items()} == {
         name: part["id"] for name, part in parts.items()
     }
-    (of_team,) = [row for row in crew.call("GET", "/usage", params={"by": "team"}).json() if row["name"] == "crew"]
+    (of_team,) = [row for row in crew.call("GET", "/usage", params={"by": "team"}).json() if row["name"] == "pair"]
     assert of_team["usage"] == run["usage"], "its members' calls are a part of both, and each is there once"
     own = [
         crew.call("GET", "/usage", params={"by": "execution", "execution_id": one}).json()[0]["usage"]

@@ -124,6 +124,7 @@ def test_a_team_is_chosen_and_its_members_run_is_one_click_away(page: Page, made
     card.get_by_role("link", name="Its run").click()
     expect(page.get_by_text("Member of")).to_be_visible()
     page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.locator("main h1 .badge")).to_have_text("completed")  # until then the page moves under the mouse
     page.get_by_role("link", name=re.compile("^[0-9a-f-]{36}$")).click()  # its parent
     expect(page.get_by_text("The team is done.").first).to_be_visible()
     page.get_by_role("tab", name="Usage").click()

@@ -26,6 +26,7 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
     const once = () =>
       load(stop.signal)
         .then((answer) => {
+          if (stop.signal.aborted) return; // an old answer, which came after what it is about had changed
           set(answer);
           setProblem(null);
         })
