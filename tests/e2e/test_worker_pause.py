@@ -104,7 +104,7 @@ def test_pausing_twice_and_resuming_twice(running: Machine) -> None:
 def test_pausing_one_that_does_not_run_says_so(running: Machine) -> None:
     assert "does not run here" in fine(running, "worker", "pause", "--queue=nobody")
     assert Path(running.home / ".kubiya/run/nobody/pause.json").stat().st_mode & 0o777 == 0o600
-    fine(running, "worker", "resume", "--queue=nobody")
+    assert "its worker does not run here" in fine(running, "worker", "resume", "--queue=nobody")
 
 
 def known(machine: Machine) -> Any:

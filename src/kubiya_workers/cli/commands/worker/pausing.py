@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -24,6 +25,7 @@ from .words import quantity_of, queue_option
 
 _HEARD_WITHIN_S = 10.0
 _LOOK_S = 0.1
+_NOT_PAUSED = "No worker of queue {} was paused."
 _TIME = duration(1, 365 * 86_400)
 
 
@@ -51,7 +53,7 @@ def pause(worker_id: str | None, queue: str, note: str | None, time_: int | None
         return in_docker.passed_on(paths, queue, "pause", [*words, f"--output={output}"])
     wish = Pause(note=note, since=now, until=now + timedelta(seconds=time_) if time_ else None)
     pauses.write(paths, queue, wish)
-    heard = run(_heard(paths, queue, paused=True))
+    heard = run(_heard(paths, queue, lambda said: said.pause is not None))
     said = f"The worker of queue {queue} is paused"
     if heard is None:
         said = f"The worker of queue {queue} does not run here; it will be paused when it is started"
@@ -78,18 +80,26 @@ def resume(worker_id: str | None, queue: str, output: Format) -> int:
     if remembered.read(paths, queue) is not None:
         return in_docker.passed_on(paths, queue, "resume", [f"--output={output}"])
     was = pauses.remove(paths, queue)
-    run(_heard(paths, queue, paused=False))
-    said = f"The worker of queue {queue} takes work again." if was else f"No worker of queue {queue} was paused."
+    said = _resumed(queue, run(_heard(paths, queue, lambda said: said.taking))) if was else _NOT_PAUSED.format(queue)
     show_plain({"queue": queue, "resumed": was}, output, said)
     return Exit.DONE
 
 
-async def _heard(paths: Paths, queue: str, *, paused: bool) -> WorkerReport | None:
-    """What the worker says once it has heard of it, or after a while; None when there is none."""
+def _resumed(queue: str, heard: WorkerReport | None) -> str:
+    """In words, and no more than is so: another reason may keep it from its work."""
+    if heard is None:
+        return f"The pause of queue {queue} is over; its worker does not run here."
+    if heard.taking:
+        return f"The worker of queue {queue} takes work again."
+    return f"The pause of queue {queue} is over; its worker takes no work yet: {heard.reason}."
+
+
+async def _heard(paths: Paths, queue: str, heard: Callable[[WorkerReport], bool]) -> WorkerReport | None:
+    """What the worker says once it has `heard` of it, or after a while; None when there is none."""
     deadline = time.monotonic() + _HEARD_WITHIN_S
     while True:
         record = records.read(paths, queue)
         said = await report_of(record)
-        if said is None or (said.pause is not None) == paused or time.monotonic() > deadline:
+        if said is None or heard(said) or time.monotonic() > deadline:
             return said
         await asyncio.sleep(_LOOK_S)
