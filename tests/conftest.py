@@ -1,12 +1,17 @@
-"""How many tests run at once, and how patient all of them are."""
+"""How many tests run at once, how patient all of them are, and what they hand on to what they start."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
 # A stall of a busy machine is not a slow example.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# What a script starts in its background ignores Ctrl-C, and hands that on: tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

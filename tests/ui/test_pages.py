@@ -132,6 +132,9 @@ def test_a_team_is_chosen_and_its_members_run_is_one_click_away(page: Page, made
     page.goto(f"{made.origin}/executions")
     for name in ("team crew", "crew/careful"):
         expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible()
+    page.get_by_label("Team").select_option(label="crew")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("cell", name="team crew", exact=True)).to_be_visible()
 
 
 def test_what_tools_and_models_print_is_text(page: Page, made: Stack) -> None:

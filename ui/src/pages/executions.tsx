@@ -1,7 +1,7 @@
 import { useSearchParams } from "react-router";
 
 import { get, getPage, query } from "../api";
-import type { Agent, Execution, Queue } from "../contracts";
+import type { Agent, Execution, Queue, Team } from "../contracts";
 import { useNow } from "../context";
 import { Badge, Empty, Failure, Page } from "../parts/basics";
 import { Table, type Column } from "../parts/table";
@@ -11,7 +11,7 @@ import { ago, clock, count, money, pluralized, span, whoOf } from "../words";
 const LIMIT = 50;
 const EVERY_MS = 4000;
 const STATUSES = ["pending", "running", "waiting_for_input", "paused", "completed", "failed", "cancelled"];
-const FIELDS = ["status", "agent_id", "worker_queue_id", "worker_id", "job_id", "since", "until", "text", "sort"] as const;
+const FIELDS = ["status", "agent_id", "team_id", "worker_queue_id", "worker_id", "job_id", "since", "until", "text", "sort"] as const;
 type Field = (typeof FIELDS)[number];
 
 export default function Executions() {
@@ -73,6 +73,7 @@ function moments(fields: Record<Field, string | null>): { since: string | null; 
 
 function Filters({ fields, set }: { fields: Record<Field, string | null>; set: (field: Field, value: string) => void }) {
   const agents = useLoad("agents", (signal) => get<readonly Agent[]>("/api/v1/agents?limit=200", signal));
+  const teams = useLoad("teams", (signal) => get<readonly Team[]>("/api/v1/teams?limit=200", signal));
   const queues = useLoad("queues", (signal) => get<readonly Queue[]>("/api/v1/worker-queues?limit=200", signal));
   const on = (field: Field) => (event: { target: { value: string } }) => set(field, event.target.value);
   return (
@@ -93,6 +94,16 @@ function Filters({ fields, set }: { fields: Record<Field, string | null>; set: (
           </option>
         ))}
       </select>
+      {((teams.data ?? []).length > 0 || fields.team_id) && (
+        <select aria-label="Team" value={fields.team_id ?? ""} onChange={on("team_id")}>
+          <option value="">any team</option>
+          {(teams.data ?? []).map((team) => (
+            <option key={team.id} value={team.id}>
+              {team.name}
+            </option>
+          ))}
+        </select>
+      )}
       <select aria-label="Queue" value={fields.worker_queue_id ?? ""} onChange={on("worker_queue_id")}>
         <option value="">any queue</option>
         {(queues.data ?? []).map((queue) => (
