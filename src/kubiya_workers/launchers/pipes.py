@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 _LONGEST = 1024 * 1024
 _CHUNK = 64 * 1024
@@ -23,6 +24,30 @@ def opened() -> Generator[tuple[int, int]]:
         raise
     finally:
         os.close(writing)
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A reading end of ours. Closed by us, it is not held by whoever else still has the writing one.
+
+    A subprocess's `stdout=PIPE` is: until that ends, `Process.wait()` waits for it (CPython 3.11, `_try_finish` of
+    `asyncio.base_subprocess`), and its descriptor stays open.
+    """
+
+    reader: asyncio.StreamReader
+    _transport: asyncio.ReadTransport
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+async def read(descriptor: int, *, limit: int = _LONGEST) -> Pipe:
+    """Read from `descriptor`, which is closed with the pipe; no line is longer than `limit` bytes."""
+    reader = asyncio.StreamReader(limit=limit)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    return Pipe(reader, transport)
 
 
 async def whole_lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -45,12 +70,9 @@ async def first_line(descriptor: int, within: float) -> bytes:
     Raises:
         TimeoutError: nothing came within so many seconds.
     """
-    reader = asyncio.StreamReader(limit=_LONGEST)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-    )
+    pipe = await read(descriptor)
     try:
         async with asyncio.timeout(within):
-            return await reader.readline()
+            return await pipe.reader.readline()
     finally:
-        transport.close()
+        pipe.close()

@@ -10,7 +10,6 @@ import re
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -20,6 +19,7 @@ from kubiya_workers.settings.source import Source
 
 from . import pipes
 from .guard import end_group, start_time
+from .pipes import Pipe
 from .spec import LocalWorker
 
 DRAIN_S = 40.0
@@ -33,21 +33,16 @@ Sink = Callable[[bytes], None]
 """Takes whole lines, each with its end."""
 
 
-@dataclass(frozen=True)
-class _Pipe:
-    reader: asyncio.StreamReader
-    transport: asyncio.ReadTransport
-
-
 class WorkerProcess:
     """A running worker."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: _Pipe, sink: Sink) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, ready: Pipe, output: Pipe, sink: Sink) -> None:
         self._process = process
         self.ref = ProcessRef(pid=process.pid, start=start_time(process.pid))
         self._ready = ready
         self._last: deque[bytes] = deque(maxlen=_LAST_WORDS)
-        self._output = asyncio.create_task(self._forward(sink), name="worker-output")
+        self._output = output
+        self._forwarding = asyncio.create_task(self._forward(sink), name="worker-output")
 
     @property
     def pid(self) -> int:
@@ -69,20 +64,20 @@ class WorkerProcess:
     async def wait(self) -> int:
         """Its exit status, negative for a signal, once it has ended and all it said was forwarded."""
         status = await self._process.wait()
-        # A program of its that left its session may hold the pipe open for ever.
-        await asyncio.wait({self._output}, timeout=_TAIL_S)
-        self._output.cancel()
+        # A program of its that left its session may hold the pipes open for ever.
+        await asyncio.wait({self._forwarding}, timeout=_TAIL_S)
+        self._forwarding.cancel()
+        self._output.close()
+        self._ready.close()
         return status
 
     async def stop(self, timeout: float = DRAIN_S) -> int:
         """Ask it to drain, kill its whole group after `timeout` seconds; its exit status."""
         await end_group(self.pid, timeout, start=self.ref.start)
-        self._ready.transport.close()
         return await self.wait()
 
     async def _forward(self, sink: Sink) -> None:
-        assert self._process.stdout is not None  # it was started with a pipe
-        async for lines in pipes.whole_lines(self._process.stdout):
+        async for lines in pipes.whole_lines(self._output.reader):
             self._last.extend(lines.rsplit(b"\n", _LAST_WORDS + 1)[-_LAST_WORDS - 1 : -1])
             sink(lines)
 
@@ -94,21 +89,21 @@ def said_last(lines: Iterable[str]) -> str:
 
 async def spawn(program: tuple[str, ...], spec: LocalWorker, sink: Sink) -> WorkerProcess:
     """Start `program` with the interpreter of `spec`, as the leader of a session of its own."""
-    with pipes.opened() as (reading, writing):
+    with pipes.opened() as (ready, tells), pipes.opened() as (output, prints):
         process = await asyncio.create_subprocess_exec(
             str(spec.python or sys.executable),
             *program,
             "--queue-id",
             spec.queue,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=prints,
             stderr=asyncio.subprocess.STDOUT,
             cwd=spec.cwd,
-            env=environment(spec, {v.READY_FD.name: str(writing)}),
-            pass_fds=(writing,),
+            env=environment(spec, {v.READY_FD.name: str(tells)}),
+            pass_fds=(tells,),
             start_new_session=True,
         )
-    return WorkerProcess(process, await _pipe(reading), sink)
+    return WorkerProcess(process, await pipes.read(ready), await pipes.read(output), sink)
 
 
 def environment(spec: LocalWorker, extra: dict[str, str]) -> dict[str, str]:
@@ -144,11 +139,3 @@ def environment(spec: LocalWorker, extra: dict[str, str]) -> dict[str, str]:
 def _first(directory: str, path: str) -> str:
     """The search path with `directory` first, once: a supervisor has done so before."""
     return os.pathsep.join((directory, *(part for part in path.split(os.pathsep) if part != directory)))
-
-
-async def _pipe(descriptor: int) -> _Pipe:
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-    )
-    return _Pipe(reader, transport)

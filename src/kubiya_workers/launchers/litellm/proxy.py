@@ -72,12 +72,15 @@ class Seat:
 class _Process:
     """One LiteLLM."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: int, output: RotatingLog, redactor: Redactor):
+    def __init__(
+        self, process: asyncio.subprocess.Process, ready: int, said: pipes.Pipe, output: RotatingLog, redactor: Redactor
+    ) -> None:
         self._process = process
         self._start = start_time(process.pid)
         self._ready = ready
         self._last: list[str] = []
-        self._output = asyncio.create_task(self._forward(output, redactor), name="litellm-output")
+        self._said = said
+        self._forwarding = asyncio.create_task(self._forward(output, redactor), name="litellm-output")
         self.began = time.monotonic()
 
     @property
@@ -98,8 +101,9 @@ class _Process:
 
     async def wait(self) -> int:
         status = await self._process.wait()
-        await asyncio.wait({self._output}, timeout=1.0)
-        self._output.cancel()
+        await asyncio.wait({self._forwarding}, timeout=1.0)
+        self._forwarding.cancel()
+        self._said.close()
         return status
 
     async def end(self, within: float) -> None:
@@ -114,8 +118,7 @@ class _Process:
             return 0
 
     async def _forward(self, output: RotatingLog, redactor: Redactor) -> None:
-        assert self._process.stdout is not None  # it was started with a pipe
-        async for lines in pipes.whole_lines(self._process.stdout):
+        async for lines in pipes.whole_lines(self._said.reader):
             text = redactor.text(lines.decode(errors="replace"))
             self._last = [*self._last, *(line for line in text.splitlines() if line.strip())][-3:]
             output.write(text.encode())
@@ -293,22 +296,22 @@ class LiteLLM:
             await asyncio.sleep(0.05)
 
     async def _spawn(self) -> _Process:
-        with pipes.opened() as (reading, writing):
+        with pipes.opened() as (ready, tells), pipes.opened() as (said, prints):
             process = await asyncio.create_subprocess_exec(
                 str(self._seat.python),
-                *("-I", str(_RUNNER), str(self._listening.fileno()), str(writing), str(redaction.__file__)),
+                *("-I", str(_RUNNER), str(self._listening.fileno()), str(tells), str(redaction.__file__)),
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=prints,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=os.sep,
                 env=self._environment,
-                pass_fds=(writing, self._listening.fileno()),
+                pass_fds=(tells, self._listening.fileno()),
                 start_new_session=True,
             )
         assert process.stdin is not None  # it was started with a pipe
         process.stdin.write(json.dumps(self._hidden).encode())
         process.stdin.close()
-        return _Process(process, reading, self._output, self._redactor)
+        return _Process(process, ready, await pipes.read(said), self._output, self._redactor)
 
     def _look(self) -> str:
         return f"see {self._seat.log}"

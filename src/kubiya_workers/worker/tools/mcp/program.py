@@ -13,8 +13,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from kubiya_workers.launchers import pipes
 from kubiya_workers.launchers.guard import Guard, end_group, start_time
-from kubiya_workers.launchers.pipes import whole_lines
 
 from ..call import ToolFault
 from .target import Program
@@ -104,12 +104,9 @@ class ProgramLink:
         ]
 
     async def _reader(self, descriptor: int) -> asyncio.StreamReader:
-        reader = asyncio.StreamReader(limit=LONGEST_MESSAGE)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-        )
-        self._closers.callback(transport.close)
-        return reader
+        pipe = await pipes.read(descriptor, limit=LONGEST_MESSAGE)
+        self._closers.callback(pipe.close)
+        return pipe.reader
 
     async def _spawn(self, output: int, errors: int) -> Process:
         program = self._program
@@ -155,7 +152,7 @@ class ProgramLink:
             return b""
 
     async def _listen(self, errors: asyncio.StreamReader) -> None:
-        async for lines in whole_lines(errors):
+        async for lines in pipes.whole_lines(errors):
             for line in lines.decode("utf-8", "replace").splitlines():
                 if line.strip():
                     self._last.append(line.strip()[:_LONGEST_LINE])
