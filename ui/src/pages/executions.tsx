@@ -78,44 +78,51 @@ function Filters({ fields, set }: { fields: Record<Field, string | null>; set: (
   const on = (field: Field) => (event: { target: { value: string } }) => set(field, event.target.value);
   return (
     <>
-      <select aria-label="Status" value={fields.status ?? ""} onChange={on("status")}>
-        <option value="">any status</option>
-        {STATUSES.map((status) => (
-          <option key={status} value={status}>
-            {status.replaceAll("_", " ")}
-          </option>
-        ))}
-      </select>
-      <select aria-label="Agent" value={fields.agent_id ?? ""} onChange={on("agent_id")}>
-        <option value="">any agent</option>
-        {(agents.data ?? []).map((agent) => (
-          <option key={agent.id} value={agent.id}>
-            {agent.name}
-          </option>
-        ))}
-      </select>
-      {((teams.data ?? []).length > 0 || fields.team_id) && (
-        <select aria-label="Team" value={fields.team_id ?? ""} onChange={on("team_id")}>
-          <option value="">any team</option>
-          {(teams.data ?? []).map((team) => (
-            <option key={team.id} value={team.id}>
-              {team.name}
-            </option>
-          ))}
-        </select>
+      <Choice
+        label="Status"
+        of={STATUSES.map((status) => [status, status.replaceAll("_", " ")])}
+        chosen={fields.status}
+        onChange={on("status")}
+      />
+      <Choice label="Agent" of={(agents.data ?? []).map(named)} chosen={fields.agent_id} onChange={on("agent_id")} />
+      {(teams.data?.length || fields.team_id) && (
+        <Choice label="Team" of={(teams.data ?? []).map(named)} chosen={fields.team_id} onChange={on("team_id")} />
       )}
-      <select aria-label="Queue" value={fields.worker_queue_id ?? ""} onChange={on("worker_queue_id")}>
-        <option value="">any queue</option>
-        {(queues.data ?? []).map((queue) => (
-          <option key={queue.id} value={queue.name}>
-            {queue.name}
-          </option>
-        ))}
-      </select>
+      <Choice
+        label="Queue"
+        of={(queues.data ?? []).map(({ name }) => [name, name])}
+        chosen={fields.worker_queue_id}
+        onChange={on("worker_queue_id")}
+      />
       <input type="datetime-local" aria-label="Since" title="Since" value={fields.since ?? ""} onChange={on("since")} />
       <input type="datetime-local" aria-label="Until" title="Until" value={fields.until ?? ""} onChange={on("until")} />
       <input type="search" aria-label="Text" placeholder="Text  /" value={fields.text ?? ""} onChange={on("text")} />
     </>
+  );
+}
+
+function named({ id, name }: { id: string; name: string }): [string, string] {
+  return [id, name];
+}
+
+interface ChoiceOf {
+  label: string;
+  /** Each value with its words. */
+  of: readonly (readonly [string, string])[];
+  chosen: string | null;
+  onChange: (event: { target: { value: string } }) => void;
+}
+
+function Choice({ label, of, chosen, onChange }: ChoiceOf) {
+  return (
+    <select aria-label={label} value={chosen ?? ""} onChange={onChange}>
+      <option value="">any {label.toLowerCase()}</option>
+      {of.map(([value, words]) => (
+        <option key={value} value={value}>
+          {words}
+        </option>
+      ))}
+    </select>
   );
 }
 
