@@ -25,7 +25,6 @@ from .words import quantity_of, queue_option
 
 _HEARD_WITHIN_S = 10.0
 _LOOK_S = 0.1
-_NOT_PAUSED = "No worker of queue {} was paused."
 _TIME = duration(1, 365 * 86_400)
 
 
@@ -80,7 +79,9 @@ def resume(worker_id: str | None, queue: str, output: Format) -> int:
     if remembered.read(paths, queue) is not None:
         return in_docker.passed_on(paths, queue, "resume", [f"--output={output}"])
     was = pauses.remove(paths, queue)
-    said = _resumed(queue, run(_heard(paths, queue, lambda said: said.taking))) if was else _NOT_PAUSED.format(queue)
+    said = f"No worker of queue {queue} was paused."
+    if was:
+        said = _resumed(queue, run(_heard(paths, queue, lambda said: said.taking)))
     show_plain({"queue": queue, "resumed": was}, output, said)
     return Exit.DONE
 
@@ -94,12 +95,12 @@ def _resumed(queue: str, heard: WorkerReport | None) -> str:
     return f"The pause of queue {queue} is over; its worker takes no work yet: {heard.reason}."
 
 
-async def _heard(paths: Paths, queue: str, heard: Callable[[WorkerReport], bool]) -> WorkerReport | None:
-    """What the worker says once it has `heard` of it, or after a while; None when there is none."""
+async def _heard(paths: Paths, queue: str, has_heard: Callable[[WorkerReport], bool]) -> WorkerReport | None:
+    """What the worker says once it has heard of it, or after a while; None when there is none."""
     deadline = time.monotonic() + _HEARD_WITHIN_S
     while True:
         record = records.read(paths, queue)
         said = await report_of(record)
-        if said is None or heard(said) or time.monotonic() > deadline:
+        if said is None or has_heard(said) or time.monotonic() > deadline:
             return said
         await asyncio.sleep(_LOOK_S)
